@@ -1,0 +1,32 @@
+//! Money, periods, categories, spending, crossings and anomaly statistics.
+//!
+//! The one implementation of the rules of personal finance; no service has its own version. Everything here is pure: no I/O, no clock, no floats.
+//! The tests are named after the rules (`g06_refund_lowers_spending`).
+//!
+//! - [`Money`] and [`Currency`]: exact amounts in minor units (G1).
+//! - [`CivilDate`], [`TimeZone`], [`Period`], [`PeriodKind`]: days and half-open spans of them (G2, G3).
+//! - [`LineKind`], [`Totals`], [`category_key`]: what counts as spending (G5 to G8, G11, G19).
+//! - [`Fingerprints`]: what names a line that has no id (G13).
+//! - [`Revision`], [`revise`], [`in_force`]: which terms of a budget hold when (G4, G23).
+//! - [`crossing()`], [`percent`], [`may_alert`]: when an alert is due (G21 to G24).
+//! - [`z_score`]: what stands out (G26).
+
+mod anomaly;
+mod budget;
+mod category;
+mod crossing;
+mod date;
+mod identity;
+mod money;
+mod period;
+mod totals;
+
+pub use anomaly::{Anomaly, Severity, z_score};
+pub use budget::{BudgetTerms, Revision, in_force, in_force_at, revise};
+pub use category::{UNCATEGORIZED, category_key};
+pub use crossing::{Crossing, DEFAULT_THRESHOLDS, crossing, may_alert, passed, percent};
+pub use date::{CivilDate, DateError, TimeZone, parse_when};
+pub use identity::{Fingerprints, fingerprint};
+pub use money::{Currency, LARGEST_LINE, Money, MoneyError};
+pub use period::{Period, PeriodKind};
+pub use totals::{LineKind, Overflow, Totals};
