@@ -1,0 +1,132 @@
+//! A client's way to one peer.
+
+use std::fmt;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response, Uri};
+use pathway_kernel::{Code, Fault};
+use pathway_resilience::{Breaker, BreakerConfig, BulkheadLayer, CircuitBreakerLayer, TimeoutLayer};
+use tonic::body::Body;
+use tonic::transport::{Endpoint, Error};
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceBuilder};
+
+use crate::Connector;
+
+/// Where a peer is.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// On the network.
+    Uri(Uri),
+    /// In this process.
+    Memory(Connector),
+}
+
+/// How a peer is called.
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelConfig {
+    /// When the peer is no longer asked.
+    pub breaker: BreakerConfig,
+    /// How many calls may be under way, streams included.
+    pub concurrency: usize,
+    /// How long an answer may take where the caller set no deadline.
+    pub timeout: Duration,
+}
+
+/// A way to one peer, for generated clients; cheap to clone.
+#[derive(Clone)]
+pub struct Channel {
+    name: &'static str,
+    stack: BoxCloneSyncService<Request<Body>, Response<Body>, Error>,
+}
+
+// === impl Target ===
+
+impl Target {
+    /// Reads `http://host:port`.
+    ///
+    /// # Errors
+    /// Where it is not that.
+    pub fn parse(url: &str) -> Result<Self, Fault> {
+        let wrong = || {
+            let message = format!("`{url}` is no server: give http://HOST:PORT");
+            Fault::new(Code::InvalidArgument, "INVALID_SERVER", message)
+        };
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
+        let has_path = !matches!(uri.path(), "" | "/") || uri.query().is_some();
+        if uri.scheme_str() != Some("http") || uri.authority().is_none() || has_path {
+            return Err(wrong());
+        }
+        Ok(Self::Uri(uri))
+    }
+}
+
+// === impl ChannelConfig ===
+
+impl Default for ChannelConfig {
+    fn default() -> Self {
+        Self { breaker: BreakerConfig::default(), concurrency: 1024, timeout: Duration::from_secs(30) }
+    }
+}
+
+// === impl Channel ===
+
+impl Channel {
+    /// A way to `target`. Nothing is connected before the first call.
+    #[must_use]
+    pub fn new(name: &'static str, target: Target, config: ChannelConfig) -> Self {
+        let endpoint = |uri| {
+            Endpoint::from(uri)
+                .connect_timeout(Duration::from_secs(5))
+                .tcp_nodelay(true)
+                .http2_keep_alive_interval(Duration::from_secs(20))
+                .keep_alive_timeout(Duration::from_secs(10))
+                .initial_stream_window_size(4 * 1024 * 1024)
+                .initial_connection_window_size(8 * 1024 * 1024)
+        };
+        let transport = match target {
+            Target::Uri(uri) => endpoint(uri).connect_lazy(),
+            Target::Memory(connector) => {
+                endpoint(Uri::from_static("http://memory")).connect_with_connector_lazy(connector)
+            }
+        };
+        let stack = ServiceBuilder::new()
+            .map_request(|mut request: Request<Body>| {
+                pathway_telemetry::inject(request.headers_mut());
+                request
+            })
+            .map_response(|response: Response<_>| response.map(Body::new))
+            .layer(CircuitBreakerLayer::new(Breaker::new(name, config.breaker)))
+            .layer(BulkheadLayer::new(config.concurrency))
+            .layer(TimeoutLayer::new(config.timeout, streams))
+            .service(transport);
+        Self { name, stack: BoxCloneSyncService::new(stack) }
+    }
+}
+
+/// Whether a method answers a stream: by the mesh's convention those are named `Watch...`.
+fn streams(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|method| method.starts_with("Watch"))
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future =
+        <BoxCloneSyncService<Request<Body>, Response<Body>, Error> as Service<Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.stack.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.stack.call(request)
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("peer", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,27 @@
+//! The gRPC mesh: server, channel, faults and in-memory transport.
+//!
+//! - [`Server`] serves a service's [`Routes`] on a [`Listener`], with health, reflection, gRPC-Web, deadlines, a span for each call and a
+//!   graceful drain.
+//! - [`Channel`] calls a peer through breaker, bulkhead and timeout, and carries the trace context. It connects when it is first used and
+//!   again when the peer comes back.
+//! - [`to_status`] and [`from_status`] are the one table between [`Fault`](pathway_kernel::Fault) and gRPC; a status is built nowhere else.
+//! - [`to_money`], [`from_date`] and their like are the one place where wire values become the domain's.
+//! - [`memory`] is a transport within the process: what the all-in-one and the tests use, with the same code on both ends.
+
+mod channel;
+mod listener;
+mod server;
+mod status;
+mod trace;
+mod values;
+
+pub use channel::{Channel, ChannelConfig, Target};
+pub use listener::{Connector, Listener, memory};
+pub use server::{Routes, Server, ServerConfig};
+pub use status::{from_item_status, from_status, ok_item_status, status, to_item_status, to_status};
+pub use values::{from_date, from_money, to_date, to_money};
+
+pub use pathway_resilience::{BreakerConfig, RetryBudget, RetryPolicy, retry};
+
+/// The largest message that a server or a client of the mesh takes, in bytes. Generated clients and servers are told so one by one.
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;

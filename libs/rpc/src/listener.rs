@@ -1,0 +1,80 @@
+//! Where a server accepts calls: a socket, or a pipe within the process.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::io::DuplexStream;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tower::Service;
+
+/// Where a server accepts calls.
+#[derive(Debug)]
+pub struct Listener(pub(crate) Kind);
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Tcp(TcpListener),
+    Memory(mpsc::Receiver<io::Result<DuplexStream>>),
+}
+
+/// The calling end of an in-memory [`Listener`]; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Connector(mpsc::Sender<io::Result<DuplexStream>>);
+
+/// What a pipe holds before the writer has to wait: as much as a TCP window.
+const PIPE_BYTES: usize = 64 * 1024;
+
+/// A transport within the process.
+#[must_use]
+pub fn memory() -> (Connector, Listener) {
+    let (connect, accept) = mpsc::channel(16);
+    (Connector(connect), Listener(Kind::Memory(accept)))
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Binds a socket. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// Where the address is taken or not ours.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self(Kind::Tcp(TcpListener::bind(address).await?)))
+    }
+
+    /// The socket's address; none for a pipe.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Tcp(listener) => listener.local_addr().ok(),
+            Kind::Memory(_) => None,
+        }
+    }
+}
+
+// === impl Connector ===
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<DuplexStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let connect = self.0.clone();
+        Box::pin(async move {
+            let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+            let gone = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
+            connect.send(Ok(theirs)).await.map_err(gone)?;
+            Ok(TokioIo::new(ours))
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! Serving.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Request, Response};
+use pathway_kernel::Fault;
+use pathway_resilience::TimeoutLayer;
+use tokio::sync::oneshot;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::service::RoutesBuilder;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_web::GrpcWebLayer;
+use tower::Service;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::Listener;
+use crate::listener::Kind;
+use crate::trace::TraceLayer;
+
+/// The services behind one port.
+#[derive(Debug, Clone, Default)]
+pub struct Routes {
+    inner: tonic::service::Routes,
+    names: Vec<&'static str>,
+}
+
+/// How a server serves.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// The origins of web pages that may call; `*` for any, none for the server's own pages only.
+    pub cors_origins: Vec<String>,
+    /// How long calls that are under way may take once the server is told to end.
+    pub drain: Duration,
+    /// The longest that a call may take, whatever its caller wants.
+    pub longest: Duration,
+}
+
+/// A server of some routes.
+#[derive(Debug)]
+pub struct Server {
+    config: ServerConfig,
+    routes: Routes,
+}
+
+// === impl Routes ===
+
+impl Routes {
+    /// The same with a service more.
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "adds a service, not a number")]
+    pub fn add<S>(self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let mut names = self.names;
+        names.push(S::NAME);
+        Self { inner: self.inner.add_service(service), names }
+    }
+
+    /// Both, behind one port.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        // Each answers UNIMPLEMENTED for what it does not know; of two such answers one must go.
+        let other_router = other.inner.into_axum_router().reset_fallback();
+        let router = self.inner.into_axum_router().merge(other_router);
+        let names = self.names.into_iter().chain(other.names).collect();
+        Self { inner: tonic::service::Routes::from(router), names }
+    }
+}
+
+// === impl ServerConfig ===
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { cors_origins: Vec::new(), drain: Duration::from_secs(5), longest: Duration::from_secs(600) }
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// A server of `routes`.
+    #[must_use]
+    pub const fn new(config: ServerConfig, routes: Routes) -> Self {
+        Self { config, routes }
+    }
+
+    /// Serves until `shutdown`, then says `NOT_SERVING`, lets calls end for the drain's time, and returns.
+    ///
+    /// # Errors
+    /// Where the transport fails.
+    pub async fn serve(
+        self,
+        listener: Listener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), Fault> {
+        let Self { config, routes } = self;
+        let (reporter, health) = tonic_health::server::health_reporter();
+        for name in &routes.names {
+            reporter.set_service_status(name, ServingStatus::Serving).await;
+        }
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pathway_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(Fault::internal)?;
+        let all =
+            RoutesBuilder::from(routes.inner).add_service(health).add_service(reflection).clone().routes();
+
+        let router = tonic::transport::Server::builder()
+            .accept_http1(true)
+            .initial_stream_window_size(4 * 1024 * 1024)
+            .initial_connection_window_size(8 * 1024 * 1024)
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .layer(cors(&config.cors_origins))
+            .layer(GrpcWebLayer::new())
+            .layer(TraceLayer)
+            .layer(TimeoutLayer::new(config.longest, |_| true))
+            .add_routes(all);
+
+        let (drain, draining) = oneshot::channel::<()>();
+        let draining = async {
+            // An error means that `drain` was dropped: the server is ending all the same.
+            let _ = draining.await;
+        };
+        let names = routes.names;
+        let ended = async {
+            match listener.0 {
+                Kind::Tcp(listener) => {
+                    // The builder's own `tcp_nodelay` is for listeners that it binds.
+                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                    router.serve_with_incoming_shutdown(incoming, draining).await
+                }
+                Kind::Memory(accept) => {
+                    router.serve_with_incoming_shutdown(ReceiverStream::new(accept), draining).await
+                }
+            }
+        };
+        tokio::pin!(ended);
+        tokio::select! {
+            result = &mut ended => return result.map_err(Fault::internal),
+            () = shutdown => {}
+        }
+        for name in &names {
+            reporter.set_service_status(name, ServingStatus::NotServing).await;
+        }
+        reporter.set_service_status("", ServingStatus::NotServing).await;
+        let _ = drain.send(());
+        match tokio::time::timeout(config.drain, ended).await {
+            Ok(result) => result.map_err(Fault::internal),
+            Err(_) => {
+                tracing::info!(
+                    drain_s = config.drain.as_secs(),
+                    "some streams were still open after the drain"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let names = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+    let layer = CorsLayer::new()
+        .allow_methods([http::Method::POST])
+        .allow_headers(tower_http::cors::AllowHeaders::mirror_request())
+        .expose_headers(names.map(HeaderName::from_static));
+    if origins.iter().any(|origin| origin == "*") {
+        return layer.allow_origin(AllowOrigin::any());
+    }
+    layer.allow_origin(AllowOrigin::list(
+        origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()),
+    ))
+}

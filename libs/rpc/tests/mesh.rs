@@ -1,0 +1,140 @@
+//! A client and a server of the mesh over the in-memory transport and over a socket.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use pathway_kernel::{Code, Fault, Violation};
+use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
+use pathway_proto::pathway::notifications::v1::notifications_service_server::{
+    NotificationsService, NotificationsServiceServer,
+};
+use pathway_proto::pathway::notifications::v1::{
+    ListNoticesRequest, ListNoticesResponse, MarkAllReadRequest, MarkAllReadResponse, MarkNoticesRequest,
+    MarkNoticesResponse, SendNoticesRequest, SendNoticesResponse, WatchNoticesRequest, WatchNoticesResponse,
+};
+use pathway_rpc::{
+    Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target, from_status, memory, status,
+};
+use tokio::sync::oneshot;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status};
+
+/// Lists nothing after a moment, refuses to send, streams for ever.
+#[derive(Debug, Clone)]
+struct Peer;
+
+#[tonic::async_trait]
+impl NotificationsService for Peer {
+    type WatchNoticesStream = Pin<Box<dyn Stream<Item = Result<WatchNoticesResponse, Status>> + Send>>;
+
+    async fn send_notices(
+        &self,
+        _: Request<SendNoticesRequest>,
+    ) -> Result<Response<SendNoticesResponse>, Status> {
+        let violations = vec![Violation::new("a", "is missing"), Violation::new("b", "is odd")];
+        Err(status(Fault::invalid(violations)))
+    }
+
+    async fn list_notices(
+        &self,
+        _: Request<ListNoticesRequest>,
+    ) -> Result<Response<ListNoticesResponse>, Status> {
+        Ok(Response::new(ListNoticesResponse { unread: 7, ..ListNoticesResponse::default() }))
+    }
+
+    async fn mark_notices(
+        &self,
+        _: Request<MarkNoticesRequest>,
+    ) -> Result<Response<MarkNoticesResponse>, Status> {
+        std::future::pending().await
+    }
+
+    async fn mark_all_read(
+        &self,
+        _: Request<MarkAllReadRequest>,
+    ) -> Result<Response<MarkAllReadResponse>, Status> {
+        Err(status(Fault::internal("secret")))
+    }
+
+    async fn watch_notices(
+        &self,
+        _: Request<WatchNoticesRequest>,
+    ) -> Result<Response<Self::WatchNoticesStream>, Status> {
+        let first = tokio_stream::once(Ok(WatchNoticesResponse::default()));
+        Ok(Response::new(Box::pin(first.chain(tokio_stream::pending()))))
+    }
+}
+
+fn routes() -> Routes {
+    Routes::default().add(NotificationsServiceServer::new(Peer))
+}
+
+fn serve(listener: Listener) -> (oneshot::Sender<()>, tokio::task::JoinHandle<Result<(), Fault>>) {
+    let (stop, stopped) = oneshot::channel();
+    let server = Server::new(ServerConfig::default(), routes());
+    let shutdown = async {
+        let _ = stopped.await;
+    };
+    (stop, tokio::spawn(server.serve(listener, shutdown)))
+}
+
+fn client(target: Target) -> NotificationsServiceClient<Channel> {
+    NotificationsServiceClient::new(Channel::new("peer", target, ChannelConfig::default()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_answers_refusals_and_streams_cross_the_pipe() {
+    let (connector, listener) = memory();
+    let (stop, server) = serve(listener);
+    let mut client = client(Target::Memory(connector));
+
+    assert_eq!(client.list_notices(ListNoticesRequest::default()).await.unwrap().into_inner().unread, 7);
+
+    let refused = from_status(client.send_notices(SendNoticesRequest::default()).await.unwrap_err());
+    assert_eq!((refused.code(), refused.violations().len()), (Code::InvalidArgument, 2));
+
+    let defect = from_status(client.mark_all_read(MarkAllReadRequest::default()).await.unwrap_err());
+    assert_eq!(defect.code(), Code::Internal);
+    assert!(!defect.message().contains("secret"));
+
+    let mut stream = client.watch_notices(WatchNoticesRequest::default()).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+
+    // The stream stays open; the drain's time ends it.
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_answered_as_such() {
+    let (connector, listener) = memory();
+    let (_stop, _server) = serve(listener);
+    let mut request = Request::new(MarkNoticesRequest::default());
+    request.set_timeout(Duration::from_secs(2));
+    let late = from_status(client(Target::Memory(connector)).mark_notices(request).await.unwrap_err());
+    assert_eq!(late.code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_gone_is_unavailable_and_comes_back() {
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut client = client(Target::parse(&format!("http://{address}")).unwrap());
+    let (stop, server) = serve(listener);
+    client.list_notices(ListNoticesRequest::default()).await.unwrap();
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+
+    let gone = from_status(client.list_notices(ListNoticesRequest::default()).await.unwrap_err());
+    assert_eq!(gone.code(), Code::Unavailable);
+
+    let (_stop, _server) = serve(Listener::bind(address).await.unwrap());
+    client.list_notices(ListNoticesRequest::default()).await.unwrap();
+}
+
+#[test]
+fn a_server_must_be_named_in_full() {
+    for wrong in ["", "localhost", "https://x:1", "ftp://x"] {
+        assert!(Target::parse(wrong).is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,52 @@
+//! The one shape of a service.
+
+use std::future::Future;
+
+use pathway_kernel::{Clock, Fault, Rng};
+use pathway_rpc::{Listener, Routes};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+/// What a service takes from the world besides its peers: time and chance.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// Wall time.
+    pub clock: Clock,
+    /// Chance.
+    pub rng: Rng,
+}
+
+/// A service: built from its configuration and what it depends on, then run on a listener until it is told to end.
+pub trait Component: Sized + Send + 'static {
+    /// Its configuration.
+    type Config: DeserializeOwned + Send;
+    /// What it is given: time, chance, and ways to its peers where those are not on the network.
+    type Deps: From<Env> + Send;
+    /// Its name, which is also its prefix in the environment and its file's name.
+    const NAME: &'static str;
+    /// Its commented default configuration, with every key that there is.
+    const DEFAULTS: &'static str;
+
+    /// Opens what it needs: stores, connections. Nothing is served before [`Component::run`].
+    fn build(config: Self::Config, deps: Self::Deps) -> impl Future<Output = Result<Self, Fault>> + Send;
+
+    /// Its API, to be served here or behind another port.
+    fn routes(&self) -> Routes;
+
+    /// Serves and works until `shutdown`, then drains.
+    fn run(
+        self,
+        listener: Listener,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+// === impl Env ===
+
+impl Env {
+    /// The machine's clock, and chance seeded by the operating system.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { clock: Clock::system(), rng: Rng::system() }
+    }
+}

@@ -1,0 +1,201 @@
+//! Layered configuration.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// The options that every service takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Arguments {
+    /// A configuration file (TOML); its keys override the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the service keeps its files.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The address to serve on.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Print the configuration in force and end.
+    #[arg(long)]
+    pub print_config: bool,
+    /// Allow an address that other machines can reach, although nothing checks who calls.
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The text is not TOML.
+    #[error("{origin} is not TOML: {message}")]
+    Malformed {
+        /// Where the text is from.
+        origin: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// There is no such key.
+    #[error("{origin} sets `{key}`, which does not exist; --print-config shows every key")]
+    UnknownKey {
+        /// Where it was set.
+        origin: String,
+        /// Its path.
+        key: String,
+    },
+    /// A value is not what its key takes.
+    #[error("the configuration does not fit: {0}")]
+    Invalid(String),
+}
+
+/// The configuration in force: `defaults`, then the file, then `PATHWAY_<NAME>__KEY` variables (`__` before each level), then the command line.
+///
+/// # Errors
+/// Where a layer cannot be read, names a key that the defaults lack, or holds a value of the wrong kind.
+pub fn load<C: DeserializeOwned>(
+    name: &str,
+    defaults: &str,
+    arguments: &Arguments,
+) -> Result<C, ConfigError> {
+    let environment = std::env::vars().collect::<Vec<_>>();
+    let table = load_table(name, defaults, arguments, &environment)?;
+    table.try_into().map_err(|error| ConfigError::Invalid(error.message().to_owned()))
+}
+
+/// The same as a table, with the environment passed in.
+///
+/// # Errors
+/// As [`load`], except for wrong values.
+pub fn load_table(
+    name: &str,
+    defaults: &str,
+    arguments: &Arguments,
+    environment: &[(String, String)],
+) -> Result<Table, ConfigError> {
+    let mut table = parse(defaults, "the built-in configuration")?;
+    if let Some(path) = &arguments.config {
+        let origin = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: origin.clone(), source })?;
+        merge(&mut table, parse(&text, &origin)?, &origin, "")?;
+    }
+    let prefix = format!("PATHWAY_{}__", name.to_uppercase());
+    for (variable, text) in environment {
+        if let Some(path) = variable.strip_prefix(&prefix) {
+            let path: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+            set(&mut table, &path, text, variable)?;
+        }
+    }
+    let flags = [
+        ("listen", arguments.listen.clone(), "--listen"),
+        ("data_dir", arguments.data_dir.as_ref().map(|path| path.display().to_string()), "--data-dir"),
+    ];
+    for (key, value, origin) in flags {
+        if let Some(text) = value {
+            set(&mut table, &[key.to_owned()], &text, origin)?;
+        }
+    }
+    Ok(table)
+}
+
+fn parse(text: &str, origin: &str) -> Result<Table, ConfigError> {
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Malformed {
+        origin: origin.to_owned(),
+        message: error.message().to_owned(),
+    })
+}
+
+fn merge(base: &mut Table, layer: Table, origin: &str, above: &str) -> Result<(), ConfigError> {
+    for (key, value) in layer {
+        let path = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
+        match (base.get_mut(&key), value) {
+            (None, _) => return Err(ConfigError::UnknownKey { origin: origin.to_owned(), key: path }),
+            (Some(Value::Table(base)), Value::Table(layer)) => merge(base, layer, origin, &path)?,
+            (Some(slot), value) => *slot = value,
+        }
+    }
+    Ok(())
+}
+
+/// Sets one key from text, read as what its default is.
+fn set(table: &mut Table, path: &[String], text: &str, origin: &str) -> Result<(), ConfigError> {
+    let unknown = || ConfigError::UnknownKey { origin: origin.to_owned(), key: path.join(".") };
+    let (last, levels) = path.split_last().ok_or_else(unknown)?;
+    let mut table = table;
+    for level in levels {
+        table = table.get_mut(level).and_then(Value::as_table_mut).ok_or_else(unknown)?;
+    }
+    let slot = table.get_mut(last).ok_or_else(unknown)?;
+    let wrong = |kind: &str| ConfigError::Invalid(format!("{origin} must be {kind}"));
+    *slot = match slot {
+        Value::String(_) => Value::String(text.to_owned()),
+        Value::Integer(_) => Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
+        Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
+        Value::Float(_) => Value::Float(text.parse().map_err(|_| wrong("a number"))?),
+        Value::Array(_) => {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            Value::Array(parts.map(|part| Value::String(part.to_owned())).collect())
+        }
+        Value::Datetime(_) | Value::Table(_) => return Err(wrong("set in a file")),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULTS: &str =
+        "listen = '127.0.0.1:1'\ndata_dir = 'data'\norigins = []\n[store]\nkind = 'sqlite'\nsize = 4\n";
+
+    fn with(environment: &[(&str, &str)], file: Option<&str>) -> Result<Table, ConfigError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.toml");
+        let mut arguments = Arguments::default();
+        if let Some(text) = file {
+            std::fs::write(&path, text).unwrap();
+            arguments.config = Some(path);
+        }
+        arguments.data_dir = Some("/flag".into());
+        let environment: Vec<(String, String)> =
+            environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        load_table("datasync", DEFAULTS, &arguments, &environment)
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let environment = [("PATHWAY_DATASYNC__STORE__SIZE", "9"), ("PATHWAY_DATASYNC__ORIGINS", "a, b")];
+        let table = with(&environment, Some("listen = 'x'\n[store]\nsize = 7\n")).unwrap();
+        assert_eq!(table["listen"].as_str(), Some("x"));
+        assert_eq!(table["data_dir"].as_str(), Some("/flag"));
+        assert_eq!(table["store"]["size"].as_integer(), Some(9));
+        assert_eq!(table["store"]["kind"].as_str(), Some("sqlite"));
+        assert_eq!(table["origins"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_their_path() {
+        let error = with(&[], Some("[store]\nsise = 7\n")).unwrap_err().to_string();
+        assert!(error.contains("store.sise"), "{error}");
+        let error = with(&[("PATHWAY_DATASYNC__STORE__SISE", "1")], None).unwrap_err().to_string();
+        assert!(error.contains("store.sise") && error.contains("PATHWAY_DATASYNC__STORE__SISE"), "{error}");
+        assert!(with(&[("PATHWAY_ANALYTICS__STORE__SISE", "1")], None).is_ok(), "another service's");
+    }
+
+    #[test]
+    fn values_of_the_wrong_kind_are_refused() {
+        let error = with(&[("PATHWAY_DATASYNC__STORE__SIZE", "many")], None).unwrap_err().to_string();
+        assert!(error.contains("whole number"), "{error}");
+    }
+}

@@ -1,0 +1,18 @@
+//! Layered configuration, signals and the life of a process.
+//!
+//! - [`Component`] is the one shape of a service: `Config -> build(deps) -> run(listener, shutdown)`. The separate binaries, the all-in-one and
+//!   the tests run the same three steps.
+//! - [`load`] layers the configuration: the embedded commented defaults, a file, the environment, the command line. The defaults name every
+//!   key, so a key that they lack is a mistake and is refused with its path.
+//! - [`Claim`] keeps two processes from one data directory.
+//! - [`main`] is what a service's binary does: parse, telemetry, configuration, bind early, build, run, drain with a deadline.
+
+mod claim;
+mod component;
+mod config;
+mod process;
+
+pub use claim::{Claim, ClaimError};
+pub use component::{Component, Env};
+pub use config::{Arguments, ConfigError, load, load_table};
+pub use process::{check_exposure, main, shutdown_signal};

@@ -1,0 +1,143 @@
+//! The life of a service's process.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args as _, Command, FromArgMatches as _};
+use pathway_kernel::{Code, Fault};
+use pathway_rpc::Listener;
+use pathway_telemetry::{LogFormat, TelemetryConfig};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::load_table;
+use crate::{Arguments, Claim, Component, Env};
+
+/// How long a service may take to end, its own drain included.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// Runs a service as a process: the whole of a service's `main`. A start-up error is one clear line and exit code 1.
+#[must_use]
+pub fn main<S: Component>() -> ExitCode {
+    let command = Arguments::augment_args(Command::new(S::NAME).version(env!("CARGO_PKG_VERSION")));
+    let arguments = match Arguments::from_arg_matches(&command.get_matches()) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(S::NAME, &error),
+    };
+    let ended = runtime.block_on(run::<S>(&arguments));
+    // Blocking work that hangs must not keep the process from ending.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(S::NAME, error.as_ref()),
+    }
+}
+
+/// Refuses an address that other machines can reach, unless that is wanted: nothing checks yet who calls.
+///
+/// # Errors
+/// Where `address` is not a loopback one and `insecure` is not set.
+pub fn check_exposure(address: SocketAddr, insecure: bool) -> Result<(), Fault> {
+    if address.ip().is_loopback() || insecure {
+        return Ok(());
+    }
+    let message = format!(
+        "{address} can be reached by other machines and nothing would check who calls: listen on 127.0.0.1, or say --insecure"
+    );
+    Err(Fault::new(Code::FailedPrecondition, "EXPOSED_WITHOUT_AUTH", message))
+}
+
+/// Ends with the first SIGINT or SIGTERM. A second one ends the process at once.
+///
+/// # Errors
+/// Where the signals cannot be listened to.
+pub fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::process::exit(130);
+        });
+    })
+}
+
+async fn run<S: Component>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let environment: Vec<(String, String)> = std::env::vars().collect();
+    let table = load_table(S::NAME, S::DEFAULTS, arguments, &environment)?;
+    if arguments.print_config {
+        println!("{table}");
+        return Ok(());
+    }
+    let listen = table.get("listen").and_then(toml::Value::as_str).unwrap_or_default();
+    let address: SocketAddr = listen
+        .parse()
+        .map_err(|_| format!("`listen` is {listen:?}; give an address and a port such as 127.0.0.1:7001"))?;
+    check_exposure(address, arguments.insecure)?;
+    let config = crate::load(S::NAME, S::DEFAULTS, arguments)?;
+    let _telemetry = pathway_telemetry::init(&TelemetryConfig { service: S::NAME, format: LogFormat::Auto })?;
+
+    // Bound before anything is opened: a port that is taken is found at once.
+    let listener =
+        Listener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let bound = listener.local_addr().unwrap_or(address);
+    let _claim = Claim::for_config(S::NAME, &table)?;
+    let signal = shutdown_signal()?;
+    let service = S::build(config, S::Deps::from(Env::system())).await?;
+    tracing::info!(service = S::NAME, address = %bound, "ready");
+
+    let shutdown = CancellationToken::new();
+    let running = service.run(listener, shutdown.clone());
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return ended.map_err(Into::into),
+        () = signal => {}
+    }
+    tracing::info!(service = S::NAME, "draining");
+    shutdown.cancel();
+    match tokio::time::timeout(END_WITHIN, running).await {
+        Ok(ended) => ended.map_err(Into::into),
+        Err(_) => {
+            tracing::warn!(service = S::NAME, "did not drain in time, ending now");
+            Ok(())
+        }
+    }
+}
+
+/// One line with the whole chain of causes.
+fn fail(name: &str, error: &(dyn Error + 'static)) -> ExitCode {
+    let mut line = format!("{name}: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    eprintln!("{line}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exposed_address_must_be_wanted() {
+        let open: SocketAddr = "0.0.0.0:7001".parse().unwrap();
+        assert!(check_exposure(open, false).is_err());
+        assert!(check_exposure(open, true).is_ok());
+        assert!(check_exposure("127.0.0.1:7001".parse().unwrap(), false).is_ok());
+        assert!(check_exposure("[::1]:7001".parse().unwrap(), false).is_ok());
+    }
+}
