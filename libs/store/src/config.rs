@@ -1,0 +1,69 @@
+//! Which store, and where.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Which store, and where.
+#[derive(Debug, Clone)]
+pub enum StoreConfig {
+    /// A SQLite file; it and its directory are made where they are absent.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A schema in a PostgreSQL database; the schema is made where it is absent.
+    Postgres {
+        /// A connection string, `host=... user=... dbname=...` or `postgres://...`.
+        url: String,
+        /// The schema, one for each service.
+        schema: String,
+    },
+}
+
+/// Which store a service uses, as a part of its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSettings {
+    /// The kind.
+    pub kind: StoreKind,
+    /// PostgreSQL's connection string; empty for SQLite.
+    pub url: String,
+}
+
+/// The kinds of store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// A file in the data directory.
+    Sqlite,
+    /// A schema in a PostgreSQL database.
+    Postgres,
+}
+
+// === impl StoreConfig ===
+
+impl StoreConfig {
+    /// A SQLite file.
+    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+        Self::Sqlite { path: path.into() }
+    }
+
+    /// A PostgreSQL schema.
+    pub fn postgres(url: impl Into<String>, schema: impl Into<String>) -> Self {
+        Self::Postgres { url: url.into(), schema: schema.into() }
+    }
+}
+
+// === impl StoreSettings ===
+
+impl StoreSettings {
+    /// The store of a service: `<service>.db` in its data directory, or the schema of its name.
+    #[must_use]
+    pub fn of(&self, service: &str, data_dir: &Path) -> StoreConfig {
+        match self.kind {
+            StoreKind::Sqlite => StoreConfig::sqlite(data_dir.join(format!("{service}.db"))),
+            StoreKind::Postgres => StoreConfig::postgres(&self.url, service),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The embedded store: one file, one writer thread, a pool of readers.
+
+mod reader;
+mod tx;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::{Migration, StoreError, Tx, migration};
+use reader::Readers;
+pub(crate) use tx::SqliteTx;
+use writer::Writer;
+
+/// A SQLite store.
+#[derive(Debug, Clone)]
+pub(crate) struct Sqlite {
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+}
+
+/// Statements that a connection keeps prepared.
+const PREPARED: usize = 128;
+/// How long a connection waits for another's lock.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a refused switch to the write-ahead log waits before it asks again.
+const SWITCH_AGAIN: Duration = Duration::from_millis(5);
+
+// === impl Sqlite ===
+
+impl Sqlite {
+    pub(crate) async fn open(
+        path: PathBuf,
+        migrations: Vec<Migration>,
+        commits: Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
+        let opened = tokio::task::spawn_blocking(move || {
+            let mut connection = connect(&path)?;
+            migrate(&mut connection, &migrations)?;
+            Ok::<_, StoreError>((connection, path))
+        });
+        let (connection, path) = opened.await.map_err(|error| StoreError::Internal(error.into()))??;
+        let writer = Writer::start(connection, commits)?;
+        Ok(Self { writer: Arc::new(writer), readers: Arc::new(Readers::new(path)) })
+    }
+
+    pub(crate) async fn write<T, E, F>(&self, transaction: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.writer.write(transaction).await
+    }
+
+    pub(crate) async fn read<T, E, F>(&self, transaction: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        Readers::read(&self.readers, transaction).await
+    }
+
+    /// Readers first: the last connection to close folds the log back into the file, and theirs may only read.
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// A connection with the settings that durability rests on: a write-ahead log, and an fsync before a commit returns.
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let open = |path: &Path| -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY)?;
+        log_ahead(&connection)?;
+        connection.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;",
+        )?;
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        Ok(connection)
+    };
+    open(path).map_err(|source| StoreError::Open { path: path.display().to_string(), source })
+}
+
+/// Switches a new file to the write-ahead log, which the file remembers.
+///
+/// Two connections that switch one file at once would each wait for the other's lock, so SQLite refuses one of them at once, whatever the busy
+/// timeout says. The refused one asks again: the other is through in a moment, and then there is nothing left to switch.
+fn log_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let attempts = BUSY.as_millis() / SWITCH_AGAIN.as_millis();
+    for _ in 0..attempts {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            #[expect(clippy::disallowed_methods, reason = "connections are opened on blocking threads")]
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                std::thread::sleep(SWITCH_AGAIN);
+            }
+            done => return done,
+        }
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")
+}
+
+fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<(), StoreError> {
+    // Immediate: two processes that start on one file must not both find the schema missing.
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction.execute_batch(migration::TABLE)?;
+    let applied = transaction
+        .prepare(migration::APPLIED)?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<(i64, String)>, _>>()?;
+    for migration in migration::pending(migrations, &applied)? {
+        transaction.execute_batch(migration.sql).map_err(|error| migration.failed(&error))?;
+        transaction.execute(migration::RECORD, (migration.number, migration.name, migration.checksum()))?;
+    }
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! The readers: connections that see a snapshot and never wait for the writer.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::{SqliteTx, connect};
+use crate::{StoreError, Tx};
+
+/// How many reads run at once; more would only wait for the same disk.
+const READERS: u32 = 4;
+
+/// A pool of read connections, opened as they are first needed.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+// === impl Readers ===
+
+impl Readers {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS as usize) }
+    }
+
+    pub(super) async fn read<T, E, F>(pool: &Arc<Self>, transaction: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let _permit = pool.permits.acquire().await.map_err(|_| StoreError::closed())?;
+        let inner = Arc::clone(pool);
+        let read = tokio::task::spawn_blocking(move || {
+            let connection = inner.take()?;
+            let result = snapshot(&connection, &transaction);
+            // A connection whose snapshot could not be ended is dropped, not handed on.
+            if connection.is_autocommit() {
+                inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            }
+            result
+        });
+        read.await.map_err(|error| StoreError::Internal(error.into()))?
+    }
+
+    /// Waits for the reads on their way, then closes the connections; later reads are refused.
+    pub(super) async fn close(&self) {
+        if let Ok(all) = self.permits.acquire_many(READERS).await {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            drop(all);
+        }
+        self.permits.close();
+    }
+
+    fn take(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(
+            || {
+                let connection = connect(&self.path)?;
+                connection.execute_batch("PRAGMA query_only = ON")?;
+                Ok(connection)
+            },
+            Ok,
+        )
+    }
+}
+
+fn snapshot<T, E: From<StoreError>>(
+    connection: &Connection,
+    transaction: &impl Fn(&mut Tx<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    connection.execute_batch("BEGIN DEFERRED").map_err(StoreError::from)?;
+    let mut tx = Tx::sqlite(SqliteTx(connection));
+    let result = transaction(&mut tx);
+    let result = tx.settle(result);
+    connection.execute_batch("ROLLBACK").map_err(StoreError::from)?;
+    result
+}
