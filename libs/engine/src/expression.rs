@@ -1,0 +1,213 @@
+//! Expressions: what stands between `${` and `}`.
+//!
+//! Most only name a value (`nodes.update.change`). Those are read straight from the JSON and pass it on untouched, so that a number keeps its decimal
+//! text. Everything else is CEL, compiled once; there a number is an integer, or else a float, which is fit for a gate and never for an amount.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use cel::objects::{Key, Map};
+use cel::{Context, Program};
+use pathway_kernel::{Code, Fault};
+use serde_json::{Map as Object, Number, Value};
+
+/// The longest expression that is taken: CEL has no bound on the cost of one, but its length bounds it.
+const LONGEST: usize = 1000;
+
+/// A compiled expression.
+pub(crate) struct Expression {
+    source: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Path(Vec<String>),
+    Cel(Box<Program>),
+}
+
+/// What an expression can name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    /// The event's data.
+    pub(crate) input: &'a Value,
+    /// What the nodes before have answered, an object.
+    pub(crate) nodes: &'a Value,
+    /// The item of a `for_each`.
+    pub(crate) item: Option<&'a Value>,
+}
+
+// === impl Expression ===
+
+impl Expression {
+    /// Compiles an expression, or says what is wrong with it.
+    pub(crate) fn parse(source: &str) -> Result<Self, String> {
+        let source = source.trim().to_owned();
+        if source.is_empty() || source.len() > LONGEST {
+            return Err(format!("an expression has 1 to {LONGEST} characters"));
+        }
+        let segments: Vec<String> = source.split('.').map(str::to_owned).collect();
+        let kind = if segments.iter().all(|segment| is_identifier(segment)) && !is_literal(&segments) {
+            Kind::Path(segments)
+        } else {
+            Kind::Cel(Box::new(Program::compile(&source).map_err(|error| error.to_string())?))
+        };
+        Ok(Self { source, kind })
+    }
+
+    /// The roots that it names, such as `input`.
+    pub(crate) fn roots(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Path(segments) => segments[..1].to_vec(),
+            Kind::Cel(program) => {
+                program.references().variables().into_iter().map(ToString::to_string).collect()
+            }
+        }
+    }
+
+    /// The nodes that it names.
+    pub(crate) fn nodes(&self) -> Vec<&str> {
+        let mut found = Vec::new();
+        for (at, _) in self.source.match_indices("nodes.") {
+            let whole_word =
+                !self.source[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
+            let rest = &self.source[at + "nodes.".len()..];
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            if whole_word && end > 0 {
+                found.push(&rest[..end]);
+            }
+        }
+        found
+    }
+
+    /// Its value. What does not exist is null.
+    pub(crate) fn evaluate<'a>(&self, scope: Scope<'a>) -> Result<Cow<'a, Value>, Fault> {
+        match &self.kind {
+            Kind::Path(segments) => Ok(self.walk(segments, scope)),
+            Kind::Cel(program) => self.execute(program, scope).map(Cow::Owned),
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as a step of `evaluate`")]
+    fn walk<'a>(&self, segments: &[String], scope: Scope<'a>) -> Cow<'a, Value> {
+        let root = match segments[0].as_str() {
+            "input" => Some(scope.input),
+            "nodes" => Some(scope.nodes),
+            "item" => scope.item,
+            _ => None,
+        };
+        let found =
+            segments[1..].iter().try_fold(root, |value, segment| value.map(|value| value.get(segment)));
+        found.flatten().map_or(Cow::Owned(Value::Null), Cow::Borrowed)
+    }
+
+    fn execute(&self, program: &Program, scope: Scope<'_>) -> Result<Value, Fault> {
+        let failed = |what: String| {
+            let message = format!("the expression `{}` cannot be evaluated: {what}", self.source);
+            Fault::new(Code::InvalidArgument, "EXPRESSION_FAILED", message)
+        };
+        let mut context = Context::default();
+        context.add_variable_from_value("input", to_cel(scope.input));
+        context.add_variable_from_value("nodes", to_cel(scope.nodes));
+        if let Some(item) = scope.item {
+            context.add_variable_from_value("item", to_cel(item));
+        }
+        let value = program.execute(&context).map_err(|error| failed(error.to_string()))?;
+        from_cel(&value).ok_or_else(|| failed("its value has no JSON form".to_owned()))
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Expression").field(&self.source).finish()
+    }
+}
+
+fn is_identifier(text: &str) -> bool {
+    text.chars()
+        .enumerate()
+        .all(|(at, c)| c == '_' || c.is_ascii_alphabetic() || (at > 0 && c.is_ascii_digit()))
+        && !text.is_empty()
+}
+
+fn is_literal(segments: &[String]) -> bool {
+    matches!(segments, [word] if ["true", "false", "null"].contains(&word.as_str()))
+}
+
+fn to_cel(value: &Value) -> cel::Value {
+    match value {
+        Value::Null => cel::Value::Null,
+        Value::Bool(value) => cel::Value::Bool(*value),
+        Value::Number(number) => number
+            .as_i64()
+            .map_or_else(|| number.as_f64().map_or(cel::Value::Null, cel::Value::Float), cel::Value::Int),
+        Value::String(text) => text.as_str().into(),
+        Value::Array(items) => cel::Value::List(items.iter().map(to_cel).collect::<Vec<_>>().into()),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(key, value)| (Key::String(key.clone().into()), to_cel(value)));
+            cel::Value::Map(Map { map: fields.collect::<std::collections::HashMap<_, _>>().into() })
+        }
+    }
+}
+
+fn from_cel(value: &cel::Value) -> Option<Value> {
+    Some(match value {
+        cel::Value::Null => Value::Null,
+        cel::Value::Bool(value) => Value::Bool(*value),
+        cel::Value::Int(value) => Value::from(*value),
+        cel::Value::UInt(value) => Value::from(*value),
+        cel::Value::Float(value) => Value::Number(Number::from_f64(*value)?),
+        cel::Value::String(text) => Value::String(text.to_string()),
+        cel::Value::List(items) => Value::Array(items.iter().map(from_cel).collect::<Option<_>>()?),
+        cel::Value::Map(map) => {
+            let mut fields: Vec<(String, Value)> = Vec::with_capacity(map.map.len());
+            for (key, value) in map.map.iter() {
+                let Key::String(key) = key else { return None };
+                fields.push((key.to_string(), from_cel(value)?));
+            }
+            // A hash map has no order; an answer must.
+            fields.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(Object::from_iter(fields))
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn evaluate(source: &str) -> Result<Value, Fault> {
+        let input: Value =
+            serde_json::from_str(r#"{"amount": 0.1000000000000000055, "n": 3, "list": [1, 2]}"#).unwrap();
+        let nodes = json!({"update": {"change": {"id": "x"}}});
+        let scope = Scope { input: &input, nodes: &nodes, item: None };
+        Expression::parse(source).unwrap().evaluate(scope).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn a_path_passes_its_value_on_untouched() {
+        assert_eq!(evaluate("input.amount").unwrap().to_string(), "0.1000000000000000055");
+        assert_eq!(evaluate("nodes.update.change").unwrap(), json!({"id": "x"}));
+        assert_eq!(evaluate("nodes.update.nothing.more").unwrap(), Value::Null);
+    }
+
+    #[test]
+    fn everything_else_is_cel() {
+        assert_eq!(evaluate("input.n > 2 && input.list.size() == 2").unwrap(), json!(true));
+        assert_eq!(evaluate("input.list.map(x, x * 2)").unwrap(), json!([2, 4]));
+        assert_eq!(evaluate("true").unwrap(), json!(true));
+        assert_eq!(evaluate("input.nothing > 2").unwrap_err().reason(), "EXPRESSION_FAILED");
+    }
+
+    #[test]
+    fn what_it_names_is_known() {
+        let expression =
+            Expression::parse("nodes.update.change != null && size(nodes.analyze.insights) > 0").unwrap();
+        assert_eq!(expression.nodes(), ["update", "analyze"]);
+        assert_eq!(expression.roots(), ["nodes"]);
+        assert!(Expression::parse("1 +").is_err());
+        assert!(Expression::parse("").is_err());
+    }
+}

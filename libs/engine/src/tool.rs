@@ -1,0 +1,101 @@
+//! What a node uses.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use pathway_kernel::{Fault, Violation};
+use serde_json::Value;
+
+/// An argument that a tool takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArgSpec {
+    /// Its name under `with`.
+    pub name: &'static str,
+    /// Whether a node must give it.
+    pub required: bool,
+}
+
+/// Where an event is in its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The log's own identity.
+    pub epoch: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The offset within the partition.
+    pub offset: i64,
+}
+
+/// Which node of which pathway calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallContext {
+    /// The pathway's name.
+    pub pathway: Arc<str>,
+    /// The node's name.
+    pub node: Arc<str>,
+}
+
+/// One item of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolItem {
+    /// The idempotency key: the same when the event is delivered again, and different for every node and item of an event.
+    pub key: String,
+    /// Where the event is.
+    pub position: Position,
+    /// The arguments, an object.
+    pub args: Value,
+}
+
+/// One result for each item; or why the call as a whole failed.
+pub type ToolResult = Result<Vec<Result<Value, Fault>>, Fault>;
+/// A call under way.
+pub type ToolFuture<'a> = Pin<Box<dyn Future<Output = ToolResult> + Send + 'a>>;
+
+/// What a node uses. A call takes many items and answers one result for each, in order; it must be idempotent by each item's key.
+pub trait Tool: Send + Sync {
+    /// Its name, as in `use:`.
+    fn name(&self) -> &'static str;
+
+    /// The arguments that it takes.
+    fn args(&self) -> &'static [ArgSpec];
+
+    /// What is wrong with arguments that are known before anything has run. Called for every event that is published.
+    fn check(&self, _args: &Value) -> Vec<Violation> {
+        Vec::new()
+    }
+
+    /// Does the work.
+    fn call<'a>(&'a self, context: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a>;
+}
+
+/// The tools that pathways may use, by name.
+#[derive(Clone, Default)]
+pub struct Tools(BTreeMap<&'static str, Arc<dyn Tool>>);
+
+// === impl Tools ===
+
+impl Tools {
+    /// The same with a tool more; one of the same name is replaced.
+    #[must_use]
+    pub fn with(mut self, tool: Arc<dyn Tool>) -> Self {
+        self.0.insert(tool.name(), tool);
+        self
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
+        self.0.get(name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().copied()
+    }
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,141 @@
+//! Every mistake at once, each with its code and path.
+
+use std::sync::Arc;
+
+use pathway_engine::{Definition, Pathway, Tools};
+use serde_json::json;
+
+use crate::tools::{Echo, parse};
+
+const HEAD: &str = "pathway: p\non: { topic: t, key: input.id }\n";
+
+/// `code path` of every mistake in a definition, sorted.
+fn mistakes(yaml: &str) -> Vec<String> {
+    let tools = Tools::default().with(Arc::new(Echo::default()));
+    let found = match parse(yaml) {
+        Err(mistakes) => mistakes,
+        Ok(definition) => Pathway::new(definition, &tools).err().unwrap_or_default(),
+    };
+    let mut found: Vec<String> =
+        found.iter().map(|mistake| format!("{} {}", mistake.code, mistake.path)).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn each_mistake_has_its_code_and_path() {
+    let corpus: [(&str, &[&str]); 22] = [
+        ("nodes: [", &["INVALID_YAML "]),
+        ("- a", &["WRONG_TYPE "]),
+        ("{}", &["MISSING_FIELD nodes", "MISSING_FIELD on", "MISSING_FIELD pathway"]),
+        (
+            "pathway: 7\non: {topic: t, key: input.id}\nnodes: {a: {use: echo, with: {value: 1}}}",
+            &["WRONG_TYPE pathway"],
+        ),
+        (
+            "pathway: p\non: {topic: t, key: input.id, every: 5m}\nnodes: {a: {use: echo, with: {value: 1}}}",
+            &["UNKNOWN_FIELD on.every"],
+        ),
+        (
+            "pathway: p\non: {topic: t, key: nodes.a}\nnodes: {a: {use: echo, with: {value: 1}}}",
+            &["UNKNOWN_REFERENCE on.key"],
+        ),
+        (
+            "pathway: p\non: {topic: t, key: 1 +}\nnodes: {a: {use: echo, with: {value: 1}}}",
+            &["INVALID_EXPRESSION on.key"],
+        ),
+        (
+            "+input: {$ref: gone.json}\nnodes: {a: {use: echo, with: {value: 1}}}",
+            &["UNKNOWN_SCHEMA input.$ref"],
+        ),
+        ("+input: {type: 7}\nnodes: {a: {use: echo, with: {value: 1}}}", &["INVALID_SCHEMA input"]),
+        ("+nodes: {}", &["MISSING_FIELD nodes"]),
+        ("+nodes: {a: 7}", &["WRONG_TYPE nodes.a"]),
+        ("+nodes: {a-b: {use: echo, with: {value: 1}}}", &["INVALID_NAME nodes.a-b"]),
+        ("+nodes: {a: {use: echo, with: {value: 1}, retries: 5}}", &["UNKNOWN_FIELD nodes.a.retries"]),
+        ("+nodes: {a: {use: echo, with: {value: 1}, needs: b}}", &["WRONG_TYPE nodes.a.needs"]),
+        ("+nodes: {a: {use: echo, with: {value: 1}, needs: [b]}}", &["UNKNOWN_NODE nodes.a.needs"]),
+        (
+            "+nodes: {a: {use: echo, with: {value: 1}, needs: [b]}, b: {use: echo, with: {value: 1}, needs: [a]}}",
+            &["CYCLE nodes.a.needs", "CYCLE nodes.b.needs"],
+        ),
+        (
+            "+nodes: {a: {use: echo, with: {value: '${nodes.b}'}}, b: {use: echo, with: {value: '${nodes.c + size(nodes.b)}'}}}",
+            &[
+                "FORWARD_REFERENCE nodes.a.with",
+                "FORWARD_REFERENCE nodes.b.with",
+                "UNKNOWN_REFERENCE nodes.b.with",
+            ],
+        ),
+        (
+            "+nodes: {a: {use: echo, with: {value: '${item}', note: '${secrets.key}'}}}",
+            &["UNKNOWN_REFERENCE nodes.a.with", "UNKNOWN_REFERENCE nodes.a.with"],
+        ),
+        ("+nodes: {a: {use: echo, with: {value: '${input.id'}}}", &["INVALID_EXPRESSION nodes.a.with.value"]),
+        (
+            "+nodes: {a: {use: echo, with: {value: 1}, timeout: soon, on_error: panic}}",
+            &["INVALID_DURATION nodes.a.timeout", "INVALID_VALUE nodes.a.on_error"],
+        ),
+        ("+nodes: {a: {use: moon, with: {value: 1}}}", &["UNKNOWN_TOOL nodes.a.use"]),
+        (
+            "+nodes: {a: {use: echo, with: {volume: 11}}}",
+            &["MISSING_ARGUMENT nodes.a.with.value", "UNKNOWN_ARGUMENT nodes.a.with.volume"],
+        ),
+    ];
+    for (yaml, expected) in corpus {
+        let yaml = yaml.strip_prefix('+').map_or_else(|| yaml.to_owned(), |rest| format!("{HEAD}{rest}"));
+        assert_eq!(mistakes(&yaml), expected, "{yaml}");
+    }
+}
+
+#[test]
+fn a_version_is_of_the_content_and_not_of_the_layout() {
+    let version = |yaml: &str| parse(yaml).unwrap().version().to_owned();
+    let one = version(&format!("{HEAD}nodes: {{a: {{use: echo, with: {{value: 1, note: x}}}}}}"));
+    let same = version(
+        "nodes:\n  a:\n    with: {note: x, value: 1}\n    use: echo\non: {key: input.id, topic: t}\npathway: p\n",
+    );
+    let other = version(&format!("{HEAD}nodes: {{a: {{use: echo, with: {{value: 2, note: x}}}}}}"));
+    assert_eq!(one, same);
+    assert_ne!(one, other);
+    assert_eq!(one.len(), 32);
+}
+
+#[test]
+fn a_schema_beside_the_definition_is_part_of_its_version() {
+    let yaml = format!("{HEAD}input: {{$ref: s.json}}\nnodes: {{a: {{use: echo, with: {{value: 1}}}}}}");
+    let version = |schema: serde_json::Value| {
+        Definition::parse(&yaml, &move |_| Some(schema.clone())).unwrap().version().to_owned()
+    };
+    assert_ne!(version(json!({"type": "object"})), version(json!({"type": "object", "required": ["id"]})));
+}
+
+#[test]
+fn nodes_come_after_what_they_need_whatever_the_order_in_the_file() {
+    let yaml = format!(
+        "{HEAD}nodes:\n  last: {{use: echo, needs: [left, right], with: {{value: 1}}}}\n  left: {{use: echo, needs: [first], with: {{value: 1}}}}\n  \
+         first: {{use: echo, with: {{value: 1}}}}\n  right: {{use: echo, needs: [first], with: {{value: 1}}}}"
+    );
+    let definition = parse(&yaml).unwrap();
+    let names: Vec<&str> = definition.nodes().iter().map(pathway_engine::Node::name).collect();
+    assert_eq!(names, ["first", "left", "right", "last"]);
+}
+
+#[test]
+fn an_inputs_violations_come_all_at_once_and_once_for_each_field() {
+    let yaml =
+        format!("{HEAD}input: {{$ref: s.json}}\nnodes: {{a: {{use: echo, with: {{value: '${{input}}'}}}}}}");
+    let schema = json!({
+        "type": "object",
+        "required": ["id", "user"],
+        "properties": {"id": {"type": "string", "maxLength": 5}, "inner": {"properties": {"n": {"type": "integer"}}}}
+    });
+    let definition = Definition::parse(&yaml, &move |_| Some(schema.clone())).unwrap();
+    let pathway = Pathway::new(definition, &Tools::default().with(Arc::new(Echo::default()))).unwrap();
+    let violations =
+        pathway.check_input(&json!({"id": "secret".repeat(100_000), "inner": {"n": "x"}, "bad": 1}));
+    let mut fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["bad", "id", "inner.n", "user"]);
+    assert!(violations.iter().all(|violation| violation.description.len() < 200), "values are not repeated");
+}

@@ -1,0 +1,7 @@
+//! The engine from outside: what it refuses, and what a batch comes to.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod batches;
+mod definitions;
+mod runs;
+mod tools;

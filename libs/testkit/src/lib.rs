@@ -1,0 +1,26 @@
+//! What the integration tests share.
+//!
+//! - [`Services`] runs the real binaries, all in one process or four apart, on free ports and a directory of their own, and can kill and
+//!   restart each.
+//! - [`Services::pathway`] runs the command line against them.
+//! - [`Running`] runs one service in the test's own process, on an in-memory transport.
+//! - [`eventually`] waits for a condition, never for a duration.
+//! - [`test_data`] finds the real inputs, or says aloud that they are absent.
+//!
+//! Everything here may panic: a test's set-up that fails should fail the test with its reason.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "set-up that fails fails the test"
+)]
+
+mod cli;
+mod condition;
+mod running;
+mod services;
+
+pub use cli::Run;
+pub use condition::{eventually, test_data};
+pub use running::Running;
+pub use services::{Layout, Services};
