@@ -1,0 +1,60 @@
+//! What can go wrong, in analytics' words, and what a caller is told.
+
+use pathway_finance::{DateError, Overflow};
+use pathway_kernel::{Code, Fault, Violation};
+use pathway_store::StoreError;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyticsError {
+    /// The store failed.
+    #[error("the store of the figures failed")]
+    Store(#[from] StoreError),
+    /// The store holds what no version of this program wrote.
+    #[error("the store holds an impossible {0}")]
+    Corrupt(&'static str),
+    /// The service is ending.
+    #[error("the service is ending")]
+    Ending,
+    /// The input is wrong.
+    #[error("the input is not valid")]
+    Invalid(Vec<Violation>),
+    /// A total would leave the range that can be kept.
+    #[error("the user's total in this currency would leave its range")]
+    TotalOutOfRange(#[from] Overflow),
+    /// The clock shows a day that no calendar has.
+    #[error("the clock is out of range")]
+    Clock(#[from] DateError),
+}
+
+// === impl AnalyticsError ===
+
+impl AnalyticsError {
+    /// One field that is wrong.
+    pub(crate) fn invalid(field: &str, description: impl Into<String>) -> Self {
+        Self::Invalid(vec![Violation::new(field, description)])
+    }
+}
+
+impl From<Vec<Violation>> for AnalyticsError {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+impl From<AnalyticsError> for Fault {
+    fn from(error: AnalyticsError) -> Self {
+        match error {
+            AnalyticsError::Store(error) => error.into(),
+            AnalyticsError::Corrupt(_) | AnalyticsError::Clock(_) => Self::internal(error),
+            AnalyticsError::Ending => {
+                Self::new(Code::Unavailable, "ENDING", "the service is ending; call again")
+            }
+            AnalyticsError::Invalid(violations) => Self::invalid(violations),
+            AnalyticsError::TotalOutOfRange(_) => {
+                let message = format!("{error}; no total has moved: correct the amount and publish it again");
+                Self::new(Code::OutOfRange, "TOTAL_OUT_OF_RANGE", message)
+            }
+        }
+    }
+}

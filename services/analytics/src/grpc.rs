@@ -1,0 +1,123 @@
+//! The gRPC API: the only part that knows this service's generated types.
+
+mod convert;
+
+use pathway_kernel::{Check, Fault};
+use pathway_proto::pathway::analytics::v1 as api;
+use pathway_proto::pathway::analytics::v1::analytics_service_server::{
+    AnalyticsService, AnalyticsServiceServer,
+};
+use pathway_rpc::{MAX_MESSAGE_BYTES, Routes, status, to_item_status};
+use tonic::{Request, Response, Status};
+
+use crate::fact::Change;
+use crate::service::Figures;
+
+pub(crate) use convert::change;
+
+/// The most items of one call.
+const MOST_ITEMS: usize = 4096;
+
+/// The service as routes.
+pub(crate) fn routes(figures: Figures) -> Routes {
+    let service = AnalyticsServiceServer::new(figures)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    Routes::default().add(service)
+}
+
+#[tonic::async_trait]
+impl AnalyticsService for Figures {
+    async fn apply_changes(
+        &self,
+        request: Request<api::ApplyChangesRequest>,
+    ) -> Result<Response<api::ApplyChangesResponse>, Status> {
+        let items = request.into_inner().changes;
+        at_most("changes", items.len())?;
+        let read: Vec<Result<Change, Fault>> =
+            items.into_iter().map(|item| change(item).map_err(Fault::invalid)).collect();
+        let changes = read.iter().filter_map(|change| change.as_ref().ok().cloned()).collect();
+        let mut applied = self.apply(changes).await.map_err(status)?.into_iter();
+        let result = |read: Result<Change, Fault>| {
+            use api::apply_change_result::Result as Item;
+            let applied = read.map(|_| applied.next());
+            let result = match applied {
+                Ok(Some(Ok(insights))) => Item::Outcome(convert::outcome(insights)),
+                Ok(Some(Err(error))) => Item::Error(to_item_status(&error.into())),
+                Ok(None) => Item::Error(to_item_status(&Fault::internal("a change without an outcome"))),
+                Err(fault) => Item::Error(to_item_status(&fault)),
+            };
+            api::ApplyChangeResult { result: Some(result) }
+        };
+        Ok(Response::new(api::ApplyChangesResponse { results: read.into_iter().map(result).collect() }))
+    }
+
+    async fn await_changes(
+        &self,
+        request: Request<api::AwaitChangesRequest>,
+    ) -> Result<Response<api::AwaitChangesResponse>, Status> {
+        let sequence = self.await_followed(request.into_inner().sequence).await.map_err(status)?;
+        Ok(Response::new(api::AwaitChangesResponse { sequence }))
+    }
+
+    async fn get_spending(
+        &self,
+        request: Request<api::GetSpendingRequest>,
+    ) -> Result<Response<api::GetSpendingResponse>, Status> {
+        let scope = convert::scope(&request.into_inner()).map_err(status)?;
+        let spending = self.spending(scope).await.map_err(status)?;
+        Ok(Response::new(convert::spending(spending)))
+    }
+
+    async fn set_budgets(
+        &self,
+        request: Request<api::SetBudgetsRequest>,
+    ) -> Result<Response<api::SetBudgetsResponse>, Status> {
+        let request = request.into_inner();
+        at_most("limits", request.limits.len())?;
+        let (new, refused) = convert::new_budgets(request).map_err(status)?;
+        let mut budgets = self.set_budgets(new).await.map_err(status)?.into_iter();
+        let result = |refused: Option<Fault>| {
+            use api::set_budget_result::Result as Item;
+            let result = match refused {
+                Some(fault) => Some(Item::Error(to_item_status(&fault))),
+                None => budgets.next().map(|budget| Item::Budget(convert::budget(budget))),
+            };
+            api::SetBudgetResult { result }
+        };
+        Ok(Response::new(api::SetBudgetsResponse { results: refused.into_iter().map(result).collect() }))
+    }
+
+    async fn list_budgets(
+        &self,
+        request: Request<api::ListBudgetsRequest>,
+    ) -> Result<Response<api::ListBudgetsResponse>, Status> {
+        let user_id = convert::user(request.into_inner().user_id).map_err(status)?;
+        let budgets = self.budgets(user_id).await.map_err(status)?;
+        Ok(Response::new(api::ListBudgetsResponse {
+            budgets: budgets.into_iter().map(convert::budget).collect(),
+        }))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<api::ExplainRequest>,
+    ) -> Result<Response<api::ExplainResponse>, Status> {
+        let (question, tokens) = convert::question(request.into_inner()).map_err(status)?;
+        let (period, size) = (question.scope.period, question.limit - 1);
+        let mut explanation = self.explain(question).await.map_err(status)?;
+        // One more than the page was asked for, to know whether there is another page.
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let has_more = explanation.lines.len() > size;
+        explanation.lines.truncate(size);
+        let last = explanation.lines.last().filter(|_| has_more);
+        let next_page_token = last.map_or_else(String::new, |line| tokens.after(line));
+        Ok(Response::new(convert::explanation(explanation, period, next_page_token)))
+    }
+}
+
+fn at_most(field: &str, count: usize) -> Result<(), Status> {
+    let mut check = Check::default();
+    check.at_most(field, count, MOST_ITEMS);
+    check.done().map_err(|violations| status(Fault::invalid(violations)))
+}

@@ -1,0 +1,163 @@
+//! What a user is told, and why.
+//!
+//! An insight's key follows from what it is about, never from when or by whom it was found: whoever finds it again finds the same.
+
+use std::collections::BTreeMap;
+
+use pathway_finance::{Anomaly, Money, Period, Severity, percent};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::fact::Line;
+
+/// What a user is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Insight {
+    pub(crate) user_id: String,
+    pub(crate) dedup_key: String,
+    pub(crate) kind: String,
+    pub(crate) title: String,
+    pub(crate) message: String,
+    pub(crate) metadata: BTreeMap<String, String>,
+}
+
+/// A budget's threshold that was crossed.
+#[derive(Debug)]
+pub(crate) struct Crossed<'a> {
+    pub(crate) user_id: &'a str,
+    pub(crate) category: &'a str,
+    pub(crate) revision: i64,
+    pub(crate) period: Period,
+    pub(crate) threshold: i64,
+    pub(crate) spent: Money,
+    pub(crate) limit: Money,
+}
+
+// === impl Insight ===
+
+impl Insight {
+    /// A crossed threshold (G21): a warning below 100 %, from there on exceeded.
+    pub(crate) fn crossed(crossed: &Crossed<'_>) -> Self {
+        let Crossed { user_id, category, revision, period, threshold, spent, limit } = *crossed;
+        let (name, percent) = (label(category), percent(spent.minor(), limit.minor()));
+        let share = percent.map_or_else(String::new, |percent| format!(" ({percent}%)"));
+        let (kind, title) = match percent {
+            Some(percent) if threshold < 100 => ("budget_warning", format!("{name} budget at {percent}%")),
+            _ if spent == limit => ("budget_exceeded", format!("{name} budget used up")),
+            _ => ("budget_exceeded", format!("{name} budget exceeded")),
+        };
+        let (spent_text, limit_text) = (spent.to_decimal_string(), limit.to_decimal_string());
+        let code = limit.currency().code();
+        let message = format!(
+            "You have spent {spent_text} of {limit_text} {code}{share} on {} in {period}.",
+            name.to_lowercase()
+        );
+        let mut metadata = facts([
+            ("category", category.to_owned()),
+            ("spent", spent_text),
+            ("limit", limit_text),
+            ("currency", code.to_owned()),
+            ("period", period.to_string()),
+        ]);
+        // A limit of zero has no percentage.
+        metadata.extend(percent.map(|percent| ("percent".to_owned(), percent.to_string())));
+        Self {
+            user_id: user_id.to_owned(),
+            dedup_key: format!("budget:{category}:{revision}:{}:{threshold}", period.start()),
+            kind: kind.to_owned(),
+            title,
+            message,
+            metadata,
+        }
+    }
+
+    /// A purchase that stands out (G26), with what it was compared with.
+    pub(crate) fn unusual(user_id: &str, record_id: Uuid, line: &Line, anomaly: Anomaly) -> Self {
+        let (severity, how) = match anomaly.severity {
+            Severity::Medium => ("medium", "Unusual"),
+            Severity::High => ("high", "Very unusual"),
+        };
+        let name = label(&line.category).to_lowercase();
+        let currency = line.amount.currency();
+        let amount = line.amount.to_decimal_string();
+        let mean = Money::new(anomaly.mean_minor, currency).to_decimal_string();
+        let factor = format!("{}.{}", anomaly.factor_tenths / 10, anomaly.factor_tenths % 10);
+        let code = currency.code();
+        let message = format!(
+            "{amount} {code} on {name} is {factor} times your usual {mean} {code}, the mean of the last {} purchases.",
+            anomaly.count
+        );
+        let metadata = facts([
+            ("category", line.category.clone()),
+            ("amount", amount),
+            ("currency", code.to_owned()),
+            ("date", line.day.to_string()),
+            ("record_id", record_id.to_string()),
+            ("detector", "z-score".to_owned()),
+            ("severity", severity.to_owned()),
+            ("baseline", mean),
+            ("count", anomaly.count.to_string()),
+            ("factor", factor),
+        ]);
+        Self {
+            user_id: user_id.to_owned(),
+            dedup_key: format!("anomaly:{record_id}"),
+            kind: "transaction_alert".to_owned(),
+            title: format!("{how} {name} purchase"),
+            message,
+            metadata,
+        }
+    }
+}
+
+fn facts<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// A category's key for reading: `mortgage_rent` -> `Mortgage rent`.
+fn label(key: &str) -> String {
+    let mut characters = key.chars();
+    let first: String = characters.next().into_iter().flat_map(char::to_uppercase).collect();
+    first + &characters.as_str().replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use pathway_finance::Currency;
+
+    use super::*;
+
+    fn crossed(threshold: i64, spent: i64, limit: i64) -> Insight {
+        let money = |minor| Money::new(minor, Currency::parse("USD").unwrap());
+        Insight::crossed(&Crossed {
+            user_id: "u",
+            category: "eating_out",
+            revision: 2,
+            period: Period::parse("2026-11").unwrap(),
+            threshold,
+            spent: money(spent),
+            limit: money(limit),
+        })
+    }
+
+    #[test]
+    fn g21_a_notice_is_named_by_what_it_is_about() {
+        let insight = crossed(80, 8000, 10_000);
+        assert_eq!(insight.dedup_key, "budget:eating_out:2:2026-11-01:80");
+        assert_eq!(insight.kind, "budget_warning");
+        assert_eq!(insight.title, "Eating out budget at 80%");
+        assert_eq!(insight.message, "You have spent 80.00 of 100.00 USD (80%) on eating out in 2026-11.");
+        let keys: Vec<&str> = insight.metadata.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["category", "currency", "limit", "percent", "period", "spent"]);
+        assert_eq!(insight.metadata["percent"], "80");
+    }
+
+    #[test]
+    fn g22_at_the_limit_it_is_used_up_and_above_exceeded() {
+        assert_eq!(crossed(100, 10_000, 10_000).title, "Eating out budget used up");
+        assert_eq!(crossed(100, 11_500, 10_000).title, "Eating out budget exceeded");
+        let zero = crossed(100, 1, 0);
+        assert_eq!((zero.kind.as_str(), zero.metadata.get("percent")), ("budget_exceeded", None));
+        assert_eq!(zero.message, "You have spent 0.01 of 0.00 USD on eating out in 2026-11.");
+    }
+}

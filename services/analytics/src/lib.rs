@@ -1,0 +1,31 @@
+//! Facts, totals, budgets, crossings and anomalies.
+//!
+//! Analytics turns changes of records into figures. It promises three things:
+//!
+//! - **Figures equal a recomputation**, bit for bit, after any history of edits, in any order, with any duplicates. A change is applied against
+//!   the fact that is stored for its record, never as a difference that the message carries: what the fact had added is taken back, what the
+//!   record is now is added.
+//! - **An alert happens once.** A threshold's crossing is a row with a unique key, written in the transaction that moves the total. What a change
+//!   gave rise to is kept with it, so a change that comes again gets the same answer.
+//! - **A number can be explained** by the lines behind it, which add up to it.
+//!
+//! # The parts
+//! - [`Analytics`] is the service; [`Config`] is what it takes, with `default.toml` as the commented default.
+//! - `fact` says what a line is to the totals, `insight` what a user is told. `ledger` applies a batch of changes. They are pure; what a period,
+//!   a crossing or an anomaly is, `pathway_finance` decides.
+//! - `store` is the queries, in these words. `follower` brings imported history in from datasync.
+//! - `grpc` is the only part that knows this service's generated types.
+
+mod config;
+mod error;
+mod fact;
+mod follower;
+mod grpc;
+mod insight;
+mod ledger;
+mod service;
+mod store;
+
+pub use config::{Config, PeersConfig};
+pub use error::AnalyticsError;
+pub use service::{Analytics, Deps};

@@ -1,0 +1,264 @@
+//! The figures in a database, in the domain's words.
+
+mod batch;
+mod budgets;
+mod rows;
+
+use pathway_finance::{CivilDate, Currency, Money, Period, PeriodKind, TimeZone, Totals};
+use pathway_store::{Db, Migration, StoreConfig, StoreError, Tx, Val};
+use uuid::Uuid;
+
+use crate::error::AnalyticsError;
+use crate::fact::{Change, Line};
+use crate::ledger::{Applied, Standing};
+
+const MIGRATIONS: [Migration; 1] =
+    [Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") }];
+
+/// The figures of all users; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    db: Db,
+}
+
+/// Limits to set.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NewBudgets {
+    pub(crate) user_id: String,
+    /// A category's key and its limit.
+    pub(crate) limits: Vec<(String, Money)>,
+    pub(crate) kind: PeriodKind,
+    /// None to keep the owner's.
+    pub(crate) zone: Option<TimeZone>,
+}
+
+/// A budget and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Budget {
+    pub(crate) category: String,
+    pub(crate) revision: i64,
+    pub(crate) standing: Standing,
+    /// The first day under other terms that are known already.
+    pub(crate) changes_on: Option<CivilDate>,
+}
+
+/// Which lines a figure is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scope {
+    pub(crate) user_id: String,
+    pub(crate) period: Period,
+    /// None for the user's own.
+    pub(crate) currency: Option<Currency>,
+}
+
+/// A user's spending in a period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spending {
+    pub(crate) currency: Currency,
+    pub(crate) total: Totals,
+    /// By net, largest first, then by name.
+    pub(crate) categories: Vec<(String, Totals)>,
+    /// Other currencies with lines in the period.
+    pub(crate) others: Vec<String>,
+}
+
+/// Which number to explain, and which of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) scope: Scope,
+    /// A category's key; none for all.
+    pub(crate) category: Option<String>,
+    /// Where the page before ended.
+    pub(crate) after: Option<Place>,
+    pub(crate) limit: i64,
+}
+
+/// A place among lines, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) day: i64,
+    pub(crate) record_id: Uuid,
+}
+
+/// The lines behind a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Explanation {
+    pub(crate) currency: Currency,
+    pub(crate) totals: Totals,
+    pub(crate) lines: Vec<ExplainedLine>,
+}
+
+/// A line behind a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExplainedLine {
+    pub(crate) record_id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) line: Line,
+}
+
+/// The feed of imported history.
+const HISTORY: &str = "datasync.history";
+
+const CURSOR: &str = "SELECT sequence FROM cursors WHERE feed = $1";
+const MOVE_CURSOR: &str = "INSERT INTO cursors (feed, sequence) VALUES ($1, $2)
+     ON CONFLICT (feed) DO UPDATE SET sequence = excluded.sequence WHERE cursors.sequence < excluded.sequence";
+const BUDGET_CURRENCY: &str = "SELECT currency FROM owners WHERE user_id = $1 AND currency IS NOT NULL";
+const USUAL_CURRENCY: &str = "SELECT currency FROM lifetime_totals WHERE user_id = $1 AND count > 0 ORDER BY count DESC, currency LIMIT 1";
+const CATEGORIES: &str = "SELECT category, CAST(SUM(gross) AS BIGINT), CAST(SUM(refunds) AS BIGINT),
+     CAST(SUM(count) AS BIGINT)
+     FROM day_totals WHERE user_id = $1 AND currency = $2 AND day >= $3 AND day < $4
+     GROUP BY category HAVING SUM(count) > 0";
+const CURRENCIES: &str = "SELECT l.currency FROM lifetime_totals l WHERE l.user_id = $1 AND EXISTS (
+         SELECT 1 FROM day_totals d WHERE d.user_id = l.user_id AND d.currency = l.currency
+         AND d.day >= $2 AND d.day < $3 AND d.count > 0)
+     ORDER BY l.currency";
+
+/// The lines of a scope, of a category or of all; kind 1 is an expense.
+macro_rules! lines_of {
+    () => {
+        "FROM facts WHERE user_id = $1 AND currency = $2 AND day >= $3 AND day < $4 AND deleted = 0 AND kind = 1"
+    };
+}
+const LINES_TOTALS: &str = concat!(
+    "SELECT CAST(COALESCE(SUM(CASE WHEN minor > 0 THEN minor ELSE 0 END), 0) AS BIGINT), ",
+    "CAST(COALESCE(SUM(CASE WHEN minor < 0 THEN -minor ELSE 0 END), 0) AS BIGINT), COUNT(*) ",
+    lines_of!(),
+    " AND (category = $5 OR $6 = 1)"
+);
+const LINES: &str = concat!(
+    "SELECT record_id, version, kind, minor, currency, category, day, merchant ",
+    lines_of!(),
+    " AND (category = $5 OR $6 = 1) AND (day, record_id) < ($7, $8) ORDER BY day DESC, record_id DESC LIMIT $9"
+);
+
+// === impl Store ===
+
+impl Store {
+    pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        Ok(Self { db: Db::open(config, MIGRATIONS.to_vec()).await? })
+    }
+
+    /// Applies a batch in one transaction, in order, and answers for each change what became of it.
+    pub(crate) async fn apply(
+        &self,
+        changes: Vec<Change>,
+        now_us: i64,
+    ) -> Result<Vec<Applied>, AnalyticsError> {
+        self.db.write_locking(move |tx| batch::apply(tx, &changes, now_us)).await
+    }
+
+    /// Applies a run of imported history, and moves the cursor with it.
+    pub(crate) async fn follow(
+        &self,
+        changes: Vec<Change>,
+        next: i64,
+        now_us: i64,
+    ) -> Result<Vec<Applied>, AnalyticsError> {
+        self.db
+            .write_locking(move |tx| {
+                let applied = batch::apply(tx, &changes, now_us)?;
+                tx.execute(MOVE_CURSOR, &[HISTORY.into(), next.into()])?;
+                Ok(applied)
+            })
+            .await
+    }
+
+    /// How far imported history has been followed.
+    pub(crate) async fn followed(&self) -> Result<i64, AnalyticsError> {
+        let rows = self.db.query(CURSOR, vec![HISTORY.into()]).await?;
+        Ok(rows.first().map_or(Ok(0), |row| row.i64(0))?)
+    }
+
+    /// Sets limits and answers the budgets as they were set.
+    pub(crate) async fn set_budgets(
+        &self,
+        new: NewBudgets,
+        now_us: i64,
+    ) -> Result<Vec<Budget>, AnalyticsError> {
+        self.db.write_locking(move |tx| budgets::set(tx, &new, now_us)).await
+    }
+
+    /// A user's budgets that are in force, by category.
+    pub(crate) async fn budgets(&self, user_id: String, now_us: i64) -> Result<Vec<Budget>, AnalyticsError> {
+        self.db.read(move |tx| budgets::list(tx, &user_id, now_us)).await
+    }
+
+    /// A user's spending in a period.
+    pub(crate) async fn spending(&self, scope: Scope, default: Currency) -> Result<Spending, AnalyticsError> {
+        self.db.read(move |tx| spending(tx, &scope, default)).await
+    }
+
+    /// The lines behind a number.
+    pub(crate) async fn explain(
+        &self,
+        question: Question,
+        default: Currency,
+    ) -> Result<Explanation, AnalyticsError> {
+        self.db.read(move |tx| explain(tx, &question, default)).await
+    }
+}
+
+/// The currency of an answer: the one that was asked for, else that of the user's budget, else that of most lines.
+fn choose_currency(tx: &mut Tx<'_>, scope: &Scope, default: Currency) -> Result<Currency, AnalyticsError> {
+    if let Some(currency) = scope.currency {
+        return Ok(currency);
+    }
+    for sql in [BUDGET_CURRENCY, USUAL_CURRENCY] {
+        if let Some(row) = tx.query(sql, &[(&scope.user_id).into()])?.first() {
+            return rows::currency(row.text(0)?);
+        }
+    }
+    Ok(default)
+}
+
+fn span_vals(scope: &Scope) -> [Val; 2] {
+    [scope.period.start().epoch_days().into(), scope.period.end().epoch_days().into()]
+}
+
+fn spending(tx: &mut Tx<'_>, scope: &Scope, default: Currency) -> Result<Spending, AnalyticsError> {
+    let currency = choose_currency(tx, scope, default)?;
+    let [start, end] = span_vals(scope);
+    let key = [(&scope.user_id).into(), currency.code().into(), start.clone(), end.clone()];
+    let mut categories: Vec<(String, Totals)> = Vec::new();
+    for row in tx.query(CATEGORIES, &key)? {
+        categories.push((row.text(0)?.to_owned(), rows::totals(&row, 1)?));
+    }
+    categories.sort_by(|(a, x), (b, y)| y.net().cmp(&x.net()).then_with(|| a.cmp(b)));
+    let total = categories.iter().try_fold(Totals::default(), |sum, (_, totals)| sum.checked_add(*totals))?;
+    let mut others = Vec::new();
+    for row in tx.query(CURRENCIES, &[(&scope.user_id).into(), start, end])? {
+        others.push(row.text(0)?.to_owned());
+    }
+    others.retain(|code| code != currency.code());
+    Ok(Spending { currency, total, categories, others })
+}
+
+fn explain(tx: &mut Tx<'_>, question: &Question, default: Currency) -> Result<Explanation, AnalyticsError> {
+    let currency = choose_currency(tx, &question.scope, default)?;
+    let [start, end] = span_vals(&question.scope);
+    let category = question.category.as_deref();
+    let mut key: Vec<Val> = vec![
+        (&question.scope.user_id).into(),
+        currency.code().into(),
+        start,
+        end,
+        category.unwrap_or_default().into(),
+        category.is_none().into(),
+    ];
+    let sums = tx.query(LINES_TOTALS, &key)?;
+    let totals = rows::totals(sums.first().ok_or(AnalyticsError::Corrupt("sum"))?, 0)?;
+    let after = question.after.unwrap_or(Place { day: i64::MAX, record_id: Uuid::max() });
+    key.extend([Val::from(after.day), after.record_id.into_bytes().into(), question.limit.into()]);
+    let mut lines = Vec::new();
+    for row in tx.query(LINES, &key)? {
+        lines.push(ExplainedLine {
+            record_id: Uuid::from_bytes(row.id(0)?),
+            version: row.i64(1)?,
+            line: rows::line(&row, 2)?,
+        });
+    }
+    Ok(Explanation { currency, totals, lines })
+}
+
+#[cfg(test)]
+mod tests;

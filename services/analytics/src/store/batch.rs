@@ -1,0 +1,226 @@
+//! A batch of changes in one transaction: lock, load, apply, store.
+//!
+//! The rows of the users come first, in order of their names: whoever has them may count on nobody else touching what belongs to these
+//! users, and two batches never wait for each other in a circle. So a batch needs no isolation beyond reading what is committed.
+
+use std::collections::{BTreeSet, HashMap};
+
+use pathway_finance::{CivilDate, Totals};
+use pathway_store::{Tx, Val};
+use uuid::Uuid;
+
+use super::rows;
+use crate::error::AnalyticsError;
+use crate::fact::{Change, Fact};
+use crate::insight::Insight;
+use crate::ledger::{
+    Applied, BudgetPeriod, Budgets, Cell, Known, Ledger, Needs, Owner, Purchases, Purse, Series, Settled,
+    Standing,
+};
+
+const LOCK_OWNER: &str = "INSERT INTO owners (user_id, time_zone) VALUES ($1, 'UTC')
+     ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id RETURNING time_zone";
+const REVISIONS: &str = "SELECT category, revision, effective_from, minor, currency, period_kind, time_zone
+     FROM budget_revisions WHERE user_id = $1 ORDER BY category, revision";
+const FIND_FACT: &str = "SELECT version, deleted, user_id, kind, minor, currency, category, day, merchant
+     FROM facts WHERE record_id = $1";
+const ANSWERED: &str = "SELECT content FROM insights WHERE record_id = $1 AND version = $2";
+const PURSE: &str = "SELECT gross, refunds, count FROM lifetime_totals WHERE user_id = $1 AND currency = $2";
+const CELL: &str = "SELECT gross, refunds, count FROM day_totals
+     WHERE user_id = $1 AND currency = $2 AND category = $3 AND day = $4";
+const SPENT: &str =
+    "SELECT CAST(COALESCE(SUM(gross), 0) AS BIGINT), CAST(COALESCE(SUM(refunds), 0) AS BIGINT),
+     CAST(COALESCE(SUM(count), 0) AS BIGINT)
+     FROM day_totals WHERE user_id = $1 AND currency = $2 AND category = $3 AND day >= $4 AND day < $5";
+const FIRED: &str = "SELECT threshold FROM crossings
+     WHERE user_id = $1 AND category = $2 AND revision = $3 AND period_start = $4";
+const PURCHASES: &str = "SELECT day, record_id, minor FROM facts
+     WHERE user_id = $1 AND currency = $2 AND category = $3 AND deleted = 0 AND kind = 1 AND minor > 0
+     ORDER BY day DESC, record_id DESC LIMIT $4";
+
+const PUT_FACT: &str = "INSERT INTO facts
+     (record_id, version, deleted, user_id, kind, minor, currency, category, day, merchant)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+     ON CONFLICT (record_id) DO UPDATE SET version = excluded.version, deleted = excluded.deleted,
+     kind = excluded.kind, minor = excluded.minor, currency = excluded.currency, category = excluded.category,
+     day = excluded.day, merchant = excluded.merchant";
+const PUT_PURSE: &str = "INSERT INTO lifetime_totals (user_id, currency, gross, refunds, count)
+     VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (user_id, currency) DO UPDATE SET gross = excluded.gross, refunds = excluded.refunds,
+     count = excluded.count";
+const PUT_CELL: &str = "INSERT INTO day_totals (user_id, currency, category, day, gross, refunds, count)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT (user_id, currency, day, category) DO UPDATE SET gross = excluded.gross,
+     refunds = excluded.refunds, count = excluded.count";
+const PUT_FIRED: &str = "INSERT INTO crossings
+     (user_id, category, revision, period_start, threshold, notified, crossed_at_us)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const PUT_INSIGHTS: &str = "INSERT INTO insights (record_id, version, content) VALUES ($1, $2, $3)";
+
+/// Applies a batch, in order, and answers for each change what became of it.
+pub(super) fn apply(
+    tx: &mut Tx<'_>,
+    changes: &[Change],
+    now_us: i64,
+) -> Result<Vec<Applied>, AnalyticsError> {
+    let users: BTreeSet<&str> = changes.iter().map(|change| change.fact.user_id.as_str()).collect();
+    let mut known = Known::default();
+    for user_id in users {
+        known.owners.insert(user_id.to_owned(), lock_owner(tx, user_id, now_us)?);
+    }
+    known.facts = load_facts(tx, changes)?;
+    known.answered = load_answered(tx, changes, &known.facts)?;
+    let needs = known.needs(changes);
+    load(tx, needs, &mut known)?;
+
+    let mut ledger = Ledger::new(known);
+    let applied = changes.iter().map(|change| ledger.apply(change)).collect::<Result<_, _>>()?;
+    store(tx, &ledger.finish(), now_us)?;
+    Ok(applied)
+}
+
+/// A user's row, locked until the transaction ends, with the budgets.
+pub(super) fn lock_owner(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<Owner, AnalyticsError> {
+    let locked = tx.query(LOCK_OWNER, &[user_id.into()])?;
+    let zone = rows::zone(locked.first().ok_or(AnalyticsError::Corrupt("owner"))?.text(0)?)?;
+    let today = CivilDate::from_instant_us(now_us, &zone)?;
+    Ok(Owner { zone, today, budgets: load_budgets(tx, user_id, now_us)? })
+}
+
+/// A user's budgets.
+pub(super) fn load_budgets(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<Budgets, AnalyticsError> {
+    let revisions = rows::revisions(&tx.query(REVISIONS, &[user_id.into()])?)?;
+    Ok(Budgets::new(revisions, now_us))
+}
+
+/// What is spent in each budget's period, and what has fired.
+pub(super) fn load_standings(
+    tx: &mut Tx<'_>,
+    standings: HashMap<BudgetPeriod, Standing>,
+) -> Result<HashMap<BudgetPeriod, Standing>, AnalyticsError> {
+    let mut standings: Vec<(BudgetPeriod, Standing)> = standings.into_iter().collect();
+    let spans: Vec<Vec<Val>> = standings.iter().map(|(key, standing)| span_vals(key, standing)).collect();
+    let keys: Vec<Vec<Val>> = standings.iter().map(|(key, _)| rows::budget_period_vals(key)).collect();
+    let (spent, fired) = (tx.query_many(SPENT, &spans)?, tx.query_many(FIRED, &keys)?);
+    for ((_, standing), (spent, fired)) in standings.iter_mut().zip(spent.iter().zip(&fired)) {
+        standing.spent = rows::totals(spent.first().ok_or(AnalyticsError::Corrupt("sum"))?, 0)?;
+        standing.fired = fired.iter().map(|row| row.i64(0)).collect::<Result<_, _>>()?;
+    }
+    Ok(standings.into_iter().collect())
+}
+
+/// Stores a threshold that has fired.
+pub(super) fn fired_vals(budget: &BudgetPeriod, threshold: i64, notified: bool, now_us: i64) -> Vec<Val> {
+    let mut vals = rows::budget_period_vals(budget);
+    vals.extend([Val::from(threshold), notified.into(), now_us.into()]);
+    vals
+}
+
+/// Stores thresholds that have fired.
+pub(super) fn put_fired(tx: &mut Tx<'_>, fired: &[Vec<Val>]) -> Result<(), AnalyticsError> {
+    tx.execute_many(PUT_FIRED, fired)?;
+    Ok(())
+}
+
+fn load_facts(tx: &mut Tx<'_>, changes: &[Change]) -> Result<HashMap<Uuid, Fact>, AnalyticsError> {
+    let ids: BTreeSet<Uuid> = changes.iter().map(|change| change.record_id).collect();
+    let keys: Vec<[Val; 1]> = ids.iter().map(|id| [id.into_bytes().into()]).collect();
+    let found = tx.query_many(FIND_FACT, &keys)?;
+    let known = ids.into_iter().zip(&found).filter_map(|(id, rows)| Some((id, rows.first()?)));
+    known.map(|(id, row)| Ok((id, rows::fact(row)?))).collect()
+}
+
+/// What the changes that are known gave rise to when they came first.
+fn load_answered(
+    tx: &mut Tx<'_>,
+    changes: &[Change],
+    facts: &HashMap<Uuid, Fact>,
+) -> Result<HashMap<(Uuid, i64), Vec<Insight>>, AnalyticsError> {
+    let is_known = |change: &&Change| {
+        facts.get(&change.record_id).is_some_and(|fact| fact.version >= change.fact.version)
+    };
+    let versions: BTreeSet<(Uuid, i64)> =
+        changes.iter().filter(is_known).map(|change| (change.record_id, change.fact.version)).collect();
+    let keys: Vec<[Val; 2]> =
+        versions.iter().map(|(id, version)| [id.into_bytes().into(), (*version).into()]).collect();
+    let found = tx.query_many(ANSWERED, &keys)?;
+    let mut answered = HashMap::new();
+    for (key, rows) in versions.into_iter().zip(&found) {
+        if let Some(row) = rows.first() {
+            let insights = serde_json::from_str(row.text(0)?);
+            answered.insert(key, insights.map_err(|_| AnalyticsError::Corrupt("insight"))?);
+        }
+    }
+    Ok(answered)
+}
+
+fn load(tx: &mut Tx<'_>, needs: Needs, known: &mut Known) -> Result<(), AnalyticsError> {
+    let purses: Vec<Purse> = needs.purses.into_iter().collect();
+    let keys: Vec<Vec<Val>> = purses.iter().map(rows::purse_vals).collect();
+    known.purses = purses.into_iter().zip(load_totals(tx, PURSE, &keys)?).collect();
+
+    let cells: Vec<Cell> = needs.cells.into_iter().collect();
+    let keys: Vec<Vec<Val>> = cells.iter().map(rows::cell_vals).collect();
+    known.cells = cells.into_iter().zip(load_totals(tx, CELL, &keys)?).collect();
+
+    known.standings = load_standings(tx, needs.standings)?;
+
+    let series: Vec<(Series, usize)> = needs.purchases.into_iter().collect();
+    let keys: Vec<Vec<Val>> = series.iter().map(|(series, count)| latest_vals(series, *count)).collect();
+    for ((series, _), rows) in series.into_iter().zip(tx.query_many(PURCHASES, &keys)?) {
+        let mut purchases = Purchases::new();
+        for row in &rows {
+            purchases.insert((rows::day(row.i64(0)?)?, Uuid::from_bytes(row.id(1)?)), row.i64(2)?);
+        }
+        known.purchases.insert(series, purchases);
+    }
+    Ok(())
+}
+
+/// The sums under each key; zero where there is no row yet.
+fn load_totals(tx: &mut Tx<'_>, sql: &'static str, keys: &[Vec<Val>]) -> Result<Vec<Totals>, AnalyticsError> {
+    let found = tx.query_many(sql, keys)?;
+    let sums =
+        found.iter().map(|rows| rows.first().map_or(Ok(Totals::default()), |row| rows::totals(row, 0)));
+    sums.collect()
+}
+
+fn span_vals(key: &BudgetPeriod, standing: &Standing) -> Vec<Val> {
+    vec![
+        (&key.user_id).into(),
+        standing.limit.currency().code().into(),
+        (&key.category).into(),
+        standing.period.start().epoch_days().into(),
+        standing.period.end().epoch_days().into(),
+    ]
+}
+
+fn latest_vals(series: &Series, count: usize) -> Vec<Val> {
+    let mut vals = rows::series_vals(series);
+    vals.push(i64::try_from(count).unwrap_or(i64::MAX).into());
+    vals
+}
+
+fn store(tx: &mut Tx<'_>, settled: &Settled, now_us: i64) -> Result<(), AnalyticsError> {
+    let facts: Vec<_> = settled.facts.iter().map(|(id, fact)| rows::fact_vals(*id, fact)).collect();
+    tx.execute_many(PUT_FACT, &facts)?;
+    let with_totals = |mut key: Vec<Val>, totals: &Totals| {
+        key.extend(rows::totals_vals(*totals));
+        key
+    };
+    let purses = settled.purses.iter().map(|(purse, totals)| with_totals(rows::purse_vals(purse), totals));
+    tx.execute_many(PUT_PURSE, &purses.collect::<Vec<_>>())?;
+    let cells = settled.cells.iter().map(|(cell, totals)| with_totals(rows::cell_vals(cell), totals));
+    tx.execute_many(PUT_CELL, &cells.collect::<Vec<_>>())?;
+    let fired = settled.fired.iter();
+    let fired: Vec<_> =
+        fired.map(|fired| fired_vals(&fired.budget, fired.threshold, fired.notified, now_us)).collect();
+    put_fired(tx, &fired)?;
+    let mut insights: Vec<[Val; 3]> = Vec::with_capacity(settled.insights.len());
+    for (id, version, told) in &settled.insights {
+        let content = serde_json::to_string(told).map_err(|_| AnalyticsError::Corrupt("insight"))?;
+        insights.push([id.into_bytes().into(), (*version).into(), content.into()]);
+    }
+    tx.execute_many(PUT_INSIGHTS, &insights)?;
+    Ok(())
+}

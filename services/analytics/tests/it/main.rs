@@ -1,0 +1,7 @@
+//! Analytics over its API, on an in-memory transport and a store of its own. One binary: it links once.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod api;
+mod feed;
+mod follower;
+mod service;

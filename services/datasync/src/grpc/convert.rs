@@ -1,0 +1,245 @@
+//! Generated types into the domain's and back. What comes in is checked here, every violation at once; what is inside is valid.
+
+use std::sync::Arc;
+
+use pathway_finance::{Currency, LineKind, category_key};
+use pathway_kernel::{Check, Violation, stable_id};
+use pathway_proto::pathway::datasync::v1 as pb;
+use pathway_proto::pathway::types::v1 as types;
+use pathway_rpc::{from_date, from_money, to_date, to_money};
+use uuid::Uuid;
+
+use crate::error::DatasyncError;
+use crate::import::Format;
+use crate::limits;
+use crate::records::{Change, Content, Identity, Origin, Outcome, Position, Record, Write};
+use crate::service::StatementFile;
+use crate::store::{Listing, Place};
+
+/// The largest statement.
+const LONGEST_STATEMENT: usize = 32 * 1024 * 1024;
+
+/// Makes the tokens of one listing. A token names the listing it is from, so that it cannot be used for another one by mistake.
+#[derive(Debug)]
+pub(super) struct PageToken {
+    listing: Uuid,
+}
+
+// === impl PageToken ===
+
+impl PageToken {
+    fn of(listing: &Listing) -> Self {
+        let category = listing.category.as_deref();
+        let parts =
+            [&*listing.user_id, category.unwrap_or_default(), if category.is_some() { "1" } else { "0" }];
+        Self { listing: stable_id(i64::from(listing.show_deleted) * 1_000, &parts) }
+    }
+
+    /// The token of the page after this record.
+    pub(super) fn after(&self, record: &Record) -> String {
+        format!("{}.{}.{}", record.content.date.epoch_days(), record.id.simple(), self.listing.simple())
+    }
+
+    fn parse(&self, token: &str) -> Option<Place> {
+        let mut parts = token.splitn(3, '.');
+        let (day, id, listing) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
+        let place = Place { day, id: Uuid::parse_str(id).ok()? };
+        (Uuid::parse_str(listing).ok()? == self.listing).then_some(place)
+    }
+}
+
+/// Whose records: required in every request about a user.
+pub(super) fn check_user(user_id: &str) -> Result<(), DatasyncError> {
+    let mut check = Check::default();
+    check.required("user_id", user_id, limits::USER_ID);
+    Ok(check.done()?)
+}
+
+/// A write, or everything that is wrong with it.
+pub(super) fn write(item: pb::RecordWrite) -> Result<Write, Vec<Violation>> {
+    let mut check = Check::default();
+    let Some(record) = item.record else {
+        return Err(vec![Violation::new("record", "is required")]);
+    };
+    let identity = record.identity.clone().unwrap_or_default();
+    check.required("record.user_id", &record.user_id, limits::USER_ID);
+    check.required("record.identity.source", &identity.source, limits::SOURCE);
+    check.text("record.identity.account", &identity.account, limits::ACCOUNT);
+    check.required("record.identity.key", &identity.key, limits::KEY);
+    let origin = check.take("origin", origin(item.origin));
+    let position = item.position.map(|position| {
+        check.required("position.epoch", &position.epoch, limits::EPOCH);
+        Position { epoch: position.epoch, partition: position.partition, offset: position.offset }
+    });
+    let user_id = record.user_id.clone();
+    let content = if record.deleted { None } else { content(record, &mut check) };
+    match origin {
+        Some(origin) if check.is_clean() => {
+            let identity =
+                Identity { user_id, source: identity.source, account: identity.account, key: identity.key };
+            Ok(Write { identity: Arc::new(identity), content, position, origin })
+        }
+        _ => Err(check.done().err().unwrap_or_default()),
+    }
+}
+
+fn content(record: types::Record, check: &mut Check) -> Option<Content> {
+    check.text("record.category", &record.category, limits::CATEGORY);
+    check.text("record.merchant", &record.merchant, limits::FREE_TEXT);
+    check.text("record.description", &record.description, limits::FREE_TEXT);
+    let kind = check.take("record.kind", kind(record.kind));
+    let amount = from_money(record.amount.as_ref());
+    let amount = amount.and_then(|amount| amount.of_line().map_err(|error| error.to_string()));
+    let amount = check.take("record.amount", amount);
+    let date = check.take("record.date", from_date(record.date.as_ref()));
+    Some(Content {
+        kind: kind?,
+        amount: amount?,
+        category: category_key(&record.category),
+        date: date?,
+        merchant: record.merchant,
+        description: record.description,
+        occurred_at_us: record.occurred_at_us,
+    })
+}
+
+fn kind(code: i32) -> Result<LineKind, &'static str> {
+    match types::LineKind::try_from(code) {
+        Ok(types::LineKind::Unspecified | types::LineKind::Expense) => Ok(LineKind::Expense),
+        Ok(types::LineKind::Income) => Ok(LineKind::Income),
+        Ok(types::LineKind::Transfer) => Ok(LineKind::Transfer),
+        Ok(types::LineKind::Adjustment) => Ok(LineKind::Adjustment),
+        Err(_) => Err("is no kind of line"),
+    }
+}
+
+fn origin(code: i32) -> Result<Origin, &'static str> {
+    match types::Origin::try_from(code) {
+        Ok(types::Origin::Unspecified | types::Origin::Live) => Ok(Origin::Live),
+        Ok(types::Origin::History) => Ok(Origin::History),
+        Err(_) => Err("is no origin"),
+    }
+}
+
+/// Which records to list, one more than the page has, and what makes the token of the next page.
+pub(super) fn listing(request: pb::ListRecordsRequest) -> Result<(Listing, PageToken), DatasyncError> {
+    let mut check = Check::default();
+    check.required("user_id", &request.user_id, limits::USER_ID);
+    let limit = check.page_size("page_size", request.page_size, 100, 1000) + 1;
+    let (user_id, show_deleted) = (request.user_id, request.show_deleted);
+    if let Some(category) = &request.category {
+        check.text("category", category, limits::CATEGORY);
+    }
+    check.done()?;
+    let category = request.category.map(|category| category_key(&category));
+    let mut listing = Listing { user_id, category, show_deleted, after: None, limit };
+    let token = PageToken::of(&listing);
+    if !request.page_token.is_empty() {
+        let place = token.parse(&request.page_token);
+        let refused =
+            || DatasyncError::invalid("page_token", "is not from this listing; start from its first page");
+        listing.after = Some(place.ok_or_else(refused)?);
+    }
+    Ok((listing, token))
+}
+
+/// Which changes of the feed to read, and how many at once. A stream has no page size: it gives 0.
+pub(super) fn feed(
+    after: i64,
+    filter: Option<i32>,
+    page_size: i32,
+) -> Result<(Option<Origin>, i64), DatasyncError> {
+    let mut check = Check::default();
+    let limit = check.page_size("page_size", page_size, 512, 4096);
+    check.note("after_sequence", (after < 0).then_some("must not be negative"));
+    let filter = filter.and_then(|code| check.take("origin", origin(code)));
+    check.done()?;
+    Ok((filter, limit))
+}
+
+/// A statement to import.
+pub(super) fn statement_file(request: pb::ImportStatementRequest) -> Result<StatementFile, DatasyncError> {
+    let mut check = Check::default();
+    check.required("user_id", &request.user_id, limits::USER_ID);
+    check.required("account", &request.account, limits::ACCOUNT);
+    let currency = match &*request.currency_code {
+        "" => None,
+        code => check.take("currency_code", Currency::parse(code)),
+    };
+    let format = check.take("format", format(request.format));
+    let size = request.content.len();
+    check.note(
+        "content",
+        (size > LONGEST_STATEMENT).then(|| format!("has {size} bytes; {LONGEST_STATEMENT} is the limit")),
+    );
+    check.done()?;
+    let format = format.unwrap_or(Format::Auto);
+    Ok(StatementFile {
+        user_id: request.user_id,
+        account: request.account,
+        currency,
+        format,
+        content: request.content,
+    })
+}
+
+fn format(code: i32) -> Result<Format, &'static str> {
+    match pb::StatementFormat::try_from(code) {
+        Ok(pb::StatementFormat::Unspecified) => Ok(Format::Auto),
+        Ok(pb::StatementFormat::Csv) => Ok(Format::Csv),
+        Ok(pb::StatementFormat::Ofx) => Ok(Format::Ofx),
+        Err(_) => Err("is no format of a statement"),
+    }
+}
+
+/// A record as it is sent.
+pub(super) fn record(record: &Record) -> types::Record {
+    let content = &record.content;
+    let kind = match content.kind {
+        LineKind::Expense => types::LineKind::Expense,
+        LineKind::Income => types::LineKind::Income,
+        LineKind::Transfer => types::LineKind::Transfer,
+        LineKind::Adjustment => types::LineKind::Adjustment,
+    };
+    types::Record {
+        record_id: record.id.to_string(),
+        user_id: record.identity.user_id.clone(),
+        identity: Some(types::RecordIdentity {
+            source: record.identity.source.clone(),
+            account: record.identity.account.clone(),
+            key: record.identity.key.clone(),
+        }),
+        version: record.version,
+        kind: kind.into(),
+        amount: Some(to_money(content.amount)),
+        category: content.category.clone(),
+        date: Some(to_date(content.date)),
+        merchant: content.merchant.clone(),
+        description: content.description.clone(),
+        occurred_at_us: content.occurred_at_us,
+        deleted: record.deleted,
+    }
+}
+
+/// A change as it is sent.
+pub(super) fn change(change: &Change) -> types::RecordChange {
+    let origin = match change.origin {
+        Origin::Live => types::Origin::Live,
+        Origin::History => types::Origin::History,
+    };
+    types::RecordChange {
+        sequence: change.sequence,
+        before: change.before.as_deref().map(record),
+        after: Some(record(&change.after)),
+        origin: origin.into(),
+        changed_at_us: change.changed_at_us,
+    }
+}
+
+/// An outcome as it is sent.
+pub(super) fn outcome(outcome: &Outcome) -> pb::WriteOutcome {
+    pb::WriteOutcome {
+        change: outcome.change.as_ref().map(change),
+        record: outcome.record.as_deref().map(record),
+    }
+}

@@ -1,0 +1,174 @@
+//! The store's promises, on both databases.
+
+use pathway_finance::{CivilDate, Currency, LineKind, Money};
+use pathway_store::testing::Scratch;
+
+use super::*;
+use crate::records::{Content, Identity, Position};
+
+pathway_store::suite!(
+    a_redelivery_after_the_commit_is_answered_with_its_change,
+    sequences_follow_commits_under_concurrent_writers,
+    a_listing_goes_on_where_the_page_before_ended,
+    the_feed_skips_what_is_filtered,
+    g14_other_money_under_a_known_name_is_set_apart,
+);
+
+fn content(minor: i64, day: i64) -> Content {
+    Content {
+        kind: LineKind::Expense,
+        amount: Money::new(minor, Currency::parse("USD").unwrap()),
+        category: if minor % 2 == 0 { "even" } else { "odd" }.to_owned(),
+        date: CivilDate::from_epoch_days(day).unwrap(),
+        merchant: String::new(),
+        description: String::new(),
+        occurred_at_us: 0,
+    }
+}
+
+fn identity(user: &str, source: &str, key: &str) -> Arc<Identity> {
+    let [user_id, source, account, key] = [user, source, "", key].map(str::to_owned);
+    Arc::new(Identity { user_id, source, account, key })
+}
+
+fn write(key: &str, content: Option<Content>, offset: Option<i64>) -> Write {
+    let position = offset.map(|offset| Position { epoch: "log".to_owned(), partition: 3, offset });
+    Write { identity: identity("u", "event", key), content, position, origin: Origin::Live }
+}
+
+async fn open(scratch: &Scratch) -> Store {
+    Store::open(&scratch.config()).await.unwrap()
+}
+
+async fn a_redelivery_after_the_commit_is_answered_with_its_change(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let first = vec![write("a", Some(content(100, 1)), Some(7)), write("b", Some(content(1, 1)), Some(8))];
+    let second = vec![
+        write("a", Some(content(150, 1)), Some(9)),
+        write("a", Some(content(150, 1)), Some(10)),
+        write("b", None, Some(11)),
+    ];
+    let answers =
+        [store.write(first.clone(), 1).await.unwrap(), store.write(second.clone(), 2).await.unwrap()];
+    assert_eq!(answers[1][0].change.as_ref().unwrap().before.as_ref().unwrap().content, content(100, 1));
+    assert_eq!(answers[1][1].change, None);
+
+    let store = open(scratch).await;
+    assert_eq!(store.write(first.clone(), 3).await.unwrap(), answers[0]);
+    assert_eq!(store.write(second, 4).await.unwrap(), answers[1]);
+    assert_eq!(store.head().await.unwrap(), 4);
+
+    // Another event of equal content changes nothing; one of other content is a correction.
+    let republished = store.write(vec![write("a", Some(content(150, 1)), Some(12))], 5).await.unwrap();
+    assert_eq!(republished[0].change, None);
+    let corrected = store.write(vec![write("a", Some(content(100, 1)), Some(13))], 6).await.unwrap();
+    assert_eq!(corrected[0].change.as_ref().unwrap().after.version, 3);
+    let unpositioned = store.write(vec![write("a", Some(content(1, 1)), None)], 7).await.unwrap();
+    let change = unpositioned[0].change.as_ref().unwrap();
+    assert_eq!((change.sequence, change.after.version), (6, 4));
+    assert_eq!(store.versions("u", change.after.id).await.unwrap().len(), 4);
+    assert_eq!(store.versions("other", change.after.id).await.unwrap().len(), 0);
+}
+
+async fn sequences_follow_commits_under_concurrent_writers(scratch: &Scratch) {
+    const WRITERS: i64 = 6;
+    const ROUNDS: i64 = 8;
+    let store = open(scratch).await;
+    let writer = |number: i64| {
+        let store = store.clone();
+        async move {
+            for round in 0..ROUNDS {
+                let batch = || {
+                    vec![
+                        write(&format!("own-{number}-{round}"), Some(content(1, 1)), None),
+                        write("shared", Some(content(number * 100 + round, 1)), None),
+                    ]
+                };
+                // Whoever loses a race too often is told so, and comes again.
+                while let Err(error) = store.write(batch(), 1).await {
+                    assert!(
+                        matches!(&error, DatasyncError::Store(error) if error.is_transient()),
+                        "{error:?}"
+                    );
+                }
+            }
+        }
+    };
+    let writers: Vec<_> = (1..=WRITERS).map(|number| tokio::spawn(writer(number))).collect();
+    // Reads while they write: a page that reaches a sequence must have all below it.
+    let mut seen = Vec::new();
+    let mut after = 0;
+    while seen.len() < usize::try_from(WRITERS * ROUNDS * 2).unwrap() {
+        let page = store.changes(after, 10, None).await.unwrap();
+        after = page.next;
+        seen.extend(page.changes.iter().map(|change| change.sequence));
+        tokio::task::yield_now().await;
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(seen, (1..=WRITERS * ROUNDS * 2).collect::<Vec<_>>());
+}
+
+async fn a_listing_goes_on_where_the_page_before_ended(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let mut batch: Vec<Write> =
+        (0..9).map(|n| write(&format!("k{n}"), Some(content(n, 10 + n / 3)), None)).collect();
+    batch.push(write("k4", None, None));
+    store.write(batch, 1).await.unwrap();
+    let listing = |category: Option<&str>, show_deleted| Listing {
+        user_id: "u".to_owned(),
+        category: category.map(str::to_owned),
+        show_deleted,
+        after: None,
+        limit: 2,
+    };
+    for (category, show_deleted, expected) in [(None, false, 8), (None, true, 9), (Some("even"), false, 4)] {
+        let (mut listing, mut days) = (listing(category, show_deleted), Vec::new());
+        loop {
+            let page = store.list(&listing).await.unwrap();
+            let Some(last) = page.last() else { break };
+            listing.after = Some(Place { day: last.content.date.epoch_days(), id: last.id });
+            days.extend(page.iter().map(|record| record.content.date));
+        }
+        assert_eq!(days.len(), expected);
+        assert!(days.is_sorted_by(|a, b| a >= b));
+    }
+}
+
+async fn the_feed_skips_what_is_filtered(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let history = Write { origin: Origin::History, ..write("h", Some(content(1, 1)), None) };
+    let batch = vec![write("a", Some(content(1, 1)), None), history, write("b", Some(content(1, 1)), None)];
+    store.write(batch, 1).await.unwrap();
+    let page = store.changes(0, 10, Some(Origin::History)).await.unwrap();
+    assert_eq!((page.changes.len(), page.changes[0].sequence, page.next), (1, 2, 3));
+    let full = store.changes(0, 1, Some(Origin::Live)).await.unwrap();
+    assert_eq!((full.changes.len(), full.next), (1, 1));
+    let beyond = store.changes(4, 10, None).await.unwrap_err();
+    assert!(matches!(beyond, DatasyncError::CursorBeyondFeed { after: 4, head: 3 }));
+}
+
+async fn g14_other_money_under_a_known_name_is_set_apart(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let line = |key: &str, minor: i64, day: i64| Line {
+        identity: identity("u", "ofx", key),
+        named_by_provider: true,
+        content: content(minor, day),
+    };
+    let imported =
+        |added, unchanged, quarantined, sequence| Imported { added, unchanged, quarantined, sequence };
+    let first = store.import(vec![line("1", 100, 1), line("2", 200, 1), line("1", 100, 1)], 1).await.unwrap();
+    assert_eq!(first, imported(2, 1, 0, 2));
+    store.write(vec![write("live", Some(content(1, 1)), None)], 1).await.unwrap();
+    assert_eq!(store.import(vec![line("1", 100, 1)], 1).await.unwrap(), imported(0, 1, 0, 2));
+    let second = vec![line("1", 999, 1), line("2", 200, 2), line("3", 1, 1)];
+    assert_eq!(store.import(second.clone(), 2).await.unwrap(), imported(1, 0, 2, 4));
+    assert_eq!(store.import(second, 3).await.unwrap(), imported(0, 1, 2, 4));
+    let apart =
+        store.0.query("SELECT line_key, minor, day FROM quarantine ORDER BY line_key", vec![]).await.unwrap();
+    let apart: Vec<_> = apart.iter().map(|row| (row.i64(1).unwrap(), row.i64(2).unwrap())).collect();
+    assert_eq!(apart, [(999, 1), (200, 2)]);
+    let changes = store.changes(0, 10, Some(Origin::History)).await.unwrap().changes;
+    assert_eq!(changes[0].after.content, content(100, 1));
+}

@@ -1,0 +1,42 @@
+//! What can go wrong, in this service's words.
+
+use pathway_kernel::{Code, Fault, Violation};
+use pathway_store::StoreError;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum NotificationsError {
+    /// The request or a notice is wrong.
+    #[error("the input is not valid")]
+    Invalid(Vec<Violation>),
+    /// The user has no such notice.
+    #[error("there is no such notice")]
+    UnknownNotice,
+    /// The service is ending.
+    #[error("the service is ending")]
+    Ending,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// What is stored cannot be read: a defect.
+    #[error("a stored notice cannot be read")]
+    Corrupt(#[from] serde_json::Error),
+}
+
+// === impl NotificationsError ===
+
+impl From<NotificationsError> for Fault {
+    fn from(error: NotificationsError) -> Self {
+        match error {
+            NotificationsError::Invalid(violations) => Self::invalid(violations),
+            NotificationsError::UnknownNotice => {
+                Self::new(Code::NotFound, "UNKNOWN_NOTICE", "the user has no notice with this id")
+            }
+            NotificationsError::Ending => {
+                Self::new(Code::Unavailable, "ENDING", "the service is ending; call again")
+            }
+            NotificationsError::Store(error) => error.into(),
+            NotificationsError::Corrupt(error) => Self::internal(error),
+        }
+    }
+}

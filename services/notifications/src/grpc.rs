@@ -1,0 +1,177 @@
+//! The API: the only part that knows the generated types.
+
+use std::pin::Pin;
+
+use futures_util::stream::iter;
+use futures_util::{Stream, StreamExt as _};
+use pathway_kernel::{Check, Fault};
+use pathway_proto::pathway::notifications::v1 as api;
+use pathway_proto::pathway::notifications::v1::notifications_service_server::{
+    NotificationsService, NotificationsServiceServer,
+};
+use pathway_proto::pathway::types::v1 as types;
+use pathway_rpc::{MAX_MESSAGE_BYTES, Routes, ok_item_status, status, to_item_status};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::error::NotificationsError;
+use crate::notice::{Notice, Stored};
+use crate::service::Notices;
+use crate::store::{Listing, Sent};
+
+/// The most items of one call.
+const MOST_ITEMS: usize = 4096;
+/// The longest user id, in bytes.
+const LONGEST_USER: usize = 512;
+
+pub(crate) fn routes(notices: Notices) -> Routes {
+    Routes::default()
+        .add(NotificationsServiceServer::new(notices).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+#[tonic::async_trait]
+impl NotificationsService for Notices {
+    type WatchNoticesStream = Pin<Box<dyn Stream<Item = Result<api::WatchNoticesResponse, Status>> + Send>>;
+
+    async fn send_notices(
+        &self,
+        request: Request<api::SendNoticesRequest>,
+    ) -> Result<Response<api::SendNoticesResponse>, Status> {
+        let notices = request.into_inner().notices;
+        let mut check = Check::default();
+        check.at_most("notices", notices.len(), MOST_ITEMS);
+        refuse(check)?;
+        let results = self.send(notices.into_iter().map(from_notice).collect()).await.map_err(status)?;
+        let results = results.into_iter().map(to_result).collect();
+        Ok(Response::new(api::SendNoticesResponse { results }))
+    }
+
+    async fn list_notices(
+        &self,
+        request: Request<api::ListNoticesRequest>,
+    ) -> Result<Response<api::ListNoticesResponse>, Status> {
+        let request = request.into_inner();
+        let mut check = check_user(&request.user_id);
+        let limit = check.page_size("page_size", request.page_size, 100, 1000);
+        refuse(check)?;
+        let listing = Listing {
+            user_id: request.user_id,
+            after: request.after_sequence,
+            // One more than the page shows whether there is another.
+            limit: limit + 1,
+            unread_only: request.unread_only,
+        };
+        let mut page = self.list(listing).await.map_err(status)?;
+        let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+        let is_last = page.notices.len() <= shown;
+        page.notices.truncate(shown);
+        let last = page.notices.last().map_or(0, |notice| notice.sequence);
+        Ok(Response::new(api::ListNoticesResponse {
+            notices: page.notices.into_iter().map(to_stored).collect(),
+            unread: page.unread,
+            next_after_sequence: if is_last { 0 } else { last },
+        }))
+    }
+
+    async fn mark_notices(
+        &self,
+        request: Request<api::MarkNoticesRequest>,
+    ) -> Result<Response<api::MarkNoticesResponse>, Status> {
+        let request = request.into_inner();
+        let mut check = check_user(&request.user_id);
+        check.at_most("ids", request.ids.len(), MOST_ITEMS);
+        refuse(check)?;
+        // An id that is no id is nobody's: the nil one stands for it and is never found.
+        let ids = request.ids.iter().map(|id| Uuid::try_parse(id).unwrap_or_default()).collect();
+        let (known, unread) = self.mark(request.user_id, ids, request.read).await.map_err(status)?;
+        let unknown = || to_item_status(&NotificationsError::UnknownNotice.into());
+        let results =
+            known.into_iter().map(|known| if known { ok_item_status() } else { unknown() }).collect();
+        Ok(Response::new(api::MarkNoticesResponse { results, unread }))
+    }
+
+    async fn mark_all_read(
+        &self,
+        request: Request<api::MarkAllReadRequest>,
+    ) -> Result<Response<api::MarkAllReadResponse>, Status> {
+        let request = request.into_inner();
+        refuse(check_user(&request.user_id))?;
+        let up_to = if request.up_to_sequence <= 0 { i64::MAX } else { request.up_to_sequence };
+        let (marked, unread) = self.mark_all(request.user_id, up_to).await.map_err(status)?;
+        Ok(Response::new(api::MarkAllReadResponse { marked, unread }))
+    }
+
+    async fn watch_notices(
+        &self,
+        request: Request<api::WatchNoticesRequest>,
+    ) -> Result<Response<Self::WatchNoticesStream>, Status> {
+        let request = request.into_inner();
+        refuse(check_user(&request.user_id))?;
+        let pages = self.watch(request.user_id, request.after_sequence);
+        let messages = pages.flat_map(|page| {
+            iter(match page {
+                Ok(notices) if notices.is_empty() => vec![Ok(api::WatchNoticesResponse { notice: None })],
+                Ok(notices) => notices.into_iter().map(|notice| Ok(to_message(notice))).collect(),
+                Err(error) => vec![Err(status(error))],
+            })
+        });
+        Ok(Response::new(Box::pin(messages)))
+    }
+}
+
+/// Whose notices: required in every request about a user.
+fn check_user(user_id: &str) -> Check {
+    let mut check = Check::default();
+    check.required("user_id", user_id, LONGEST_USER);
+    check
+}
+
+fn refuse(check: Check) -> Result<(), Status> {
+    check.done().map_err(|violations| status(Fault::invalid(violations)))
+}
+
+fn from_notice(notice: types::Notice) -> Notice {
+    Notice {
+        user_id: notice.user_id,
+        dedup_key: notice.dedup_key,
+        kind: notice.r#type,
+        title: notice.title,
+        message: notice.message,
+        metadata: notice.metadata.into_iter().collect(),
+    }
+}
+
+fn to_stored(stored: Stored) -> api::StoredNotice {
+    let notice = stored.notice;
+    api::StoredNotice {
+        id: stored.id.to_string(),
+        sequence: stored.sequence,
+        notice: Some(types::Notice {
+            user_id: notice.user_id,
+            dedup_key: notice.dedup_key,
+            r#type: notice.kind,
+            title: notice.title,
+            message: notice.message,
+            metadata: notice.metadata.into_iter().collect(),
+        }),
+        read: stored.is_read,
+        created_at_us: stored.created_at_us,
+    }
+}
+
+fn to_message(stored: Stored) -> api::WatchNoticesResponse {
+    api::WatchNoticesResponse { notice: Some(to_stored(stored)) }
+}
+
+fn to_result(result: Result<Sent, NotificationsError>) -> api::SendNoticeResult {
+    use api::send_notice_result::Result as Item;
+    let result = match result {
+        Ok(sent) => Item::Outcome(api::SendOutcome {
+            id: sent.id.to_string(),
+            sequence: sent.sequence,
+            duplicate: sent.duplicate,
+        }),
+        Err(error) => Item::Error(to_item_status(&error.into())),
+    };
+    api::SendNoticeResult { result: Some(result) }
+}

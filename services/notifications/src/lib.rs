@@ -1,0 +1,25 @@
+//! Notices, read state and the live stream.
+//!
+//! Notifications owns what each user has been told. It promises three things:
+//!
+//! - **A notice is stored once.** The user and the dedup key are unique in the store, so a second send, of whatever replica or replay, answers the
+//!   first one's id and changes nothing.
+//! - **The feed has no gaps.** Each user's notices count from 1. A number is taken in the transaction that stores the notice, so whoever has read up
+//!   to a number has read all before it, and a stream that was cut goes on after the last number without gap or repeat.
+//! - **Read state is the server's.** It and the unread count change in one transaction; every device sees the same.
+//!
+//! # The parts
+//! - [`Notifications`] is the service; [`Config`] is what it takes, with `default.toml` as the commented default.
+//! - `notice` says what a notice may be and what its type is called. It is pure.
+//! - `store` is the queries, in these words. `grpc` is the only part that knows the generated types.
+
+mod config;
+mod error;
+mod grpc;
+mod notice;
+mod service;
+mod store;
+
+pub use config::{Config, WatchConfig};
+pub use error::NotificationsError;
+pub use service::Notifications;

@@ -1,0 +1,71 @@
+//! The configuration; `default.toml` is its documentation.
+
+use std::path::PathBuf;
+
+use pathway_store::{StoreConfig, StoreSettings};
+use serde::Deserialize;
+
+/// The commented defaults, with every key that there is.
+pub(crate) const DEFAULTS: &str = include_str!("../default.toml");
+
+/// What the processor takes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The address to serve on; whoever runs the process binds it.
+    pub listen: String,
+    /// Where the files are kept.
+    pub data_dir: PathBuf,
+    /// The currency of an event that names none.
+    pub default_currency: String,
+    /// The zone in which an event's instant becomes a civil date.
+    pub time_zone: String,
+    /// The origins of web pages that may call.
+    pub cors_origins: Vec<String>,
+    /// The store.
+    pub store: StoreSettings,
+    /// The topics.
+    pub topics: TopicsSettings,
+    /// The history.
+    pub executions: ExecutionsConfig,
+    /// The other services.
+    pub peers: PeersConfig,
+}
+
+/// The topics' names and size.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicsSettings {
+    /// The topic of the pathway `transactions`.
+    pub transactions: String,
+    /// Partitions of each topic.
+    pub partitions: i32,
+}
+
+/// How much history is kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutionsConfig {
+    /// Executions that are kept.
+    pub keep: i64,
+}
+
+/// Where the other services are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeersConfig {
+    /// The records.
+    pub datasync: String,
+    /// The figures.
+    pub analytics: String,
+    /// The notices.
+    pub notifications: String,
+}
+
+// === impl Config ===
+
+impl Config {
+    pub(crate) fn store_config(&self) -> StoreConfig {
+        self.store.of("processor", &self.data_dir)
+    }
+}

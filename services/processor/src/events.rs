@@ -1,0 +1,95 @@
+//! Events: as they are published, and as they are kept in a topic.
+
+use pathway_kernel::Violation;
+use prost::Message;
+use serde_json::Value;
+
+/// The largest event, in bytes.
+pub(crate) const LARGEST_EVENT: usize = 1024 * 1024;
+
+/// An event as it is kept: a `CloudEvent` with the trace in which it was published.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct Envelope {
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+    #[prost(string, tag = "2")]
+    pub(crate) source: String,
+    #[prost(string, tag = "3")]
+    pub(crate) kind: String,
+    #[prost(string, tag = "4")]
+    pub(crate) subject: String,
+    #[prost(int64, tag = "5")]
+    pub(crate) time_us: i64,
+    #[prost(bytes = "vec", tag = "6")]
+    pub(crate) data: Vec<u8>,
+    #[prost(string, tag = "7")]
+    pub(crate) partition_key: String,
+    #[prost(string, tag = "8")]
+    pub(crate) traceparent: String,
+}
+
+// === impl Envelope ===
+
+impl Envelope {
+    /// The data as JSON, or what is wrong with it.
+    pub(crate) fn parse(&self) -> Result<Value, Violation> {
+        if self.data.len() > LARGEST_EVENT {
+            let what = format!("has {} bytes; an event may have 1 MiB", self.data.len());
+            return Err(Violation::new("data", what));
+        }
+        let value: Value = serde_json::from_slice(&self.data)
+            .map_err(|error| Violation::new("data", format!("is not JSON: {error}")))?;
+        if value.is_object() { Ok(value) } else { Err(Violation::new("data", "is not a JSON object")) }
+    }
+
+    /// The same with other data, where there is any. An id that came from the data comes from the new data.
+    pub(crate) fn corrected(mut self, data: Option<Vec<u8>>) -> Self {
+        let Some(data) = data else { return self };
+        let was_taken = self.parse().is_ok_and(|old| old.get("id").and_then(Value::as_str) == Some(&self.id));
+        if was_taken {
+            self.id.clear();
+        }
+        self.data = data;
+        self
+    }
+
+    /// The same with what its sender left out.
+    pub(crate) fn completed(mut self, topic: &str, data: &Value, now_us: i64) -> Self {
+        let fill = |field: &mut String, value: &str| {
+            if field.is_empty() {
+                value.clone_into(field);
+            }
+        };
+        fill(&mut self.id, data.get("id").and_then(Value::as_str).unwrap_or_default());
+        fill(&mut self.source, "pathway");
+        fill(&mut self.kind, topic);
+        if self.time_us == 0 {
+            self.time_us = now_us;
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(data: &[u8]) -> Result<Value, Violation> {
+        Envelope { data: data.to_vec(), ..Envelope::default() }.parse()
+    }
+
+    #[test]
+    fn data_is_a_json_object_of_bounded_size() {
+        assert!(parse(br#"{"id":"1"}"#).is_ok());
+        assert!(parse(b"[1]").unwrap_err().description.contains("object"));
+        assert!(parse(br#"{"amount":NaN}"#).unwrap_err().description.contains("JSON"));
+        assert!(parse(&vec![b' '; LARGEST_EVENT + 1]).unwrap_err().description.contains("1 MiB"));
+        assert!(parse(b"\xff\xfe").is_err());
+    }
+
+    #[test]
+    fn a_number_keeps_its_decimal_text() {
+        let value = parse(br#"{"amount":0.10000000000000000001}"#).unwrap();
+        assert_eq!(value["amount"].to_string(), "0.10000000000000000001");
+    }
+}

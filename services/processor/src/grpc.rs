@@ -1,0 +1,308 @@
+//! The API: the only part that knows this service's generated types.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use pathway_kernel::{Check, Fault};
+use pathway_proto::pathway::processor::v1 as api;
+use pathway_proto::pathway::processor::v1::processor_service_server::{
+    ProcessorService, ProcessorServiceServer,
+};
+use pathway_rpc::{MAX_MESSAGE_BYTES, Routes, ok_item_status, status, to_item_status};
+use pathway_topics::Position;
+use tokio::sync::broadcast::error::RecvError;
+use tonic::{Request, Response, Status as GrpcStatus};
+use uuid::Uuid;
+
+use crate::error::ProcessorError;
+use crate::events::Envelope;
+use crate::service::Processing;
+use crate::store::{DeadLetter, Execution, NodeRecord, Status};
+
+/// The most items of one call.
+const MOST_ITEMS: usize = 4096;
+/// The longest reason of a discard, in bytes.
+const LONGEST_REASON: usize = 1024;
+/// A stream that has been silent for this long gets an empty message, so that proxies keep it open.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+pub(crate) fn routes(processing: Processing) -> Routes {
+    Routes::default()
+        .add(ProcessorServiceServer::new(processing).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+#[tonic::async_trait]
+impl ProcessorService for Processing {
+    type WatchExecutionsStream =
+        Pin<Box<dyn Stream<Item = Result<api::WatchExecutionsResponse, GrpcStatus>> + Send>>;
+
+    async fn publish(
+        &self,
+        request: Request<api::PublishRequest>,
+    ) -> Result<Response<api::PublishResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        check.at_most("events", request.events.len(), MOST_ITEMS);
+        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        let events = request.events.into_iter().map(from_event).collect();
+        let results = self.publish(&request.topic, events).await.map_err(status)?;
+        let results = results.into_iter().map(to_result).collect();
+        Ok(Response::new(api::PublishResponse { results }))
+    }
+
+    async fn await_processed(
+        &self,
+        request: Request<api::AwaitProcessedRequest>,
+    ) -> Result<Response<api::AwaitProcessedResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let positions = request.positions.iter();
+        let positions = positions.map(|p| Position { partition: p.partition, offset: p.offset }).collect();
+        self.await_processed(&request.topic, positions).await.map_err(status)?;
+        Ok(Response::new(api::AwaitProcessedResponse {}))
+    }
+
+    async fn list_executions(
+        &self,
+        request: Request<api::ListExecutionsRequest>,
+    ) -> Result<Response<api::ListExecutionsResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let wanted = match request.status() {
+            api::ExecutionStatus::Unspecified => None,
+            api::ExecutionStatus::Succeeded => Some(Status::Succeeded),
+            api::ExecutionStatus::Failed => Some(Status::Failed),
+        };
+        let (before, limit) = page(&request.page_token, request.page_size)?;
+        let executions =
+            self.store.executions(before, &request.pathway, wanted, limit).await.map_err(status)?;
+        let next_page_token = token(executions.last().map(|execution| execution.id), executions.len(), limit);
+        let executions = executions.iter().map(to_execution).collect();
+        Ok(Response::new(api::ListExecutionsResponse { executions, next_page_token }))
+    }
+
+    async fn watch_executions(
+        &self,
+        request: Request<api::WatchExecutionsRequest>,
+    ) -> Result<Response<Self::WatchExecutionsStream>, GrpcStatus> {
+        let pathway = request.into_inner().pathway;
+        let state = (self.watch(), self.closing.clone(), pathway, 0_i64);
+        let messages = unfold(state, |(mut ended, closing, pathway, mut missed)| async move {
+            let heartbeat = tokio::time::sleep(HEARTBEAT);
+            tokio::pin!(heartbeat);
+            loop {
+                let executions = tokio::select! {
+                    () = closing.cancelled() => return None,
+                    () = &mut heartbeat => Vec::new(),
+                    batch = ended.recv() => match batch {
+                        Ok(batch) => chosen(&batch, &pathway),
+                        Err(RecvError::Lagged(count)) => {
+                            missed += i64::try_from(count).unwrap_or(i64::MAX);
+                            continue;
+                        }
+                        Err(RecvError::Closed) => return None,
+                    },
+                };
+                if executions.is_empty() && !heartbeat.is_elapsed() {
+                    continue;
+                }
+                let message = api::WatchExecutionsResponse { executions, missed };
+                return Some((Ok(message), (ended, closing, pathway, 0)));
+            }
+        });
+        Ok(Response::new(Box::pin(messages)))
+    }
+
+    async fn list_dead_letters(
+        &self,
+        request: Request<api::ListDeadLettersRequest>,
+    ) -> Result<Response<api::ListDeadLettersResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let (before, limit) = page(&request.page_token, request.page_size)?;
+        let (letters, total) =
+            self.store.dead_letters(before, request.pathway, limit).await.map_err(status)?;
+        let next_page_token = token(letters.last().map(|letter| letter.id), letters.len(), limit);
+        let dead_letters = letters.into_iter().map(to_dead_letter).collect();
+        Ok(Response::new(api::ListDeadLettersResponse { dead_letters, next_page_token, total }))
+    }
+
+    async fn redrive_dead_letters(
+        &self,
+        request: Request<api::RedriveDeadLettersRequest>,
+    ) -> Result<Response<api::RedriveDeadLettersResponse>, GrpcStatus> {
+        let items = request.into_inner().items;
+        let mut check = Check::default();
+        check.at_most("items", items.len(), MOST_ITEMS);
+        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        let items = items.into_iter().map(|item| (dead_letter_id(&item.id), item.data)).collect();
+        let results = self.redrive(items).await.map_err(status)?;
+        let result = |result: Result<(String, Position), ProcessorError>| {
+            use api::redrive_result::Result as Item;
+            let result = match result {
+                Ok((topic, position)) => {
+                    let position = Some(to_position(position.partition, position.offset));
+                    Item::Redriven(api::Redriven { topic, position })
+                }
+                Err(error) => Item::Error(to_item_status(&error.into())),
+            };
+            api::RedriveResult { result: Some(result) }
+        };
+        let results = results.into_iter().map(result).collect();
+        Ok(Response::new(api::RedriveDeadLettersResponse { results }))
+    }
+
+    async fn discard_dead_letters(
+        &self,
+        request: Request<api::DiscardDeadLettersRequest>,
+    ) -> Result<Response<api::DiscardDeadLettersResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        check.at_most("ids", request.ids.len(), MOST_ITEMS);
+        check.required("reason", &request.reason, LONGEST_REASON);
+        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        let ids = request.ids.iter().map(|id| dead_letter_id(id)).collect();
+        let results = self.discard(ids, request.reason).await.map_err(status)?;
+        let result = |result: Result<(), ProcessorError>| {
+            result.map_or_else(|error| to_item_status(&error.into()), |()| ok_item_status())
+        };
+        Ok(Response::new(api::DiscardDeadLettersResponse {
+            results: results.into_iter().map(result).collect(),
+        }))
+    }
+
+    async fn list_pathways(
+        &self,
+        _: Request<api::ListPathwaysRequest>,
+    ) -> Result<Response<api::ListPathwaysResponse>, GrpcStatus> {
+        let pathways = self.shipped.iter().map(|shipped| {
+            let definition = shipped.pathway.definition();
+            let nodes = definition.nodes().iter().map(|node| api::PathwayNode {
+                name: node.name().to_owned(),
+                tool: node.tool().to_owned(),
+                needs: node.needs().to_vec(),
+            });
+            api::Pathway {
+                name: definition.name().to_owned(),
+                version: definition.version().to_owned(),
+                topic: shipped.topic.clone(),
+                nodes: nodes.collect(),
+            }
+        });
+        Ok(Response::new(api::ListPathwaysResponse { pathways: pathways.collect() }))
+    }
+}
+
+fn to_result(result: Result<Position, ProcessorError>) -> api::PublishResult {
+    use api::publish_result::Result as Item;
+    let result = match result {
+        Ok(position) => Item::Accepted(to_position(position.partition, position.offset)),
+        Err(error) => Item::Error(to_item_status(&error.into())),
+    };
+    api::PublishResult { result: Some(result) }
+}
+
+/// An id that is no id is nobody's: the nil one stands for it and is never found.
+fn dead_letter_id(id: &str) -> Uuid {
+    Uuid::try_parse(id).unwrap_or_default()
+}
+
+/// Where a page begins, and its size.
+fn page(token: &str, size: i32) -> Result<(Uuid, i64), GrpcStatus> {
+    let mut check = Check::default();
+    let before = if token.is_empty() { Ok(Uuid::max()) } else { Uuid::try_parse(token) };
+    let before = before.map_err(|_| "is not from a previous page: leave it empty for the first");
+    let before = check.take("page_token", before);
+    let size = check.page_size("page_size", size, 50, 1000);
+    check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+    Ok((before.unwrap_or_default(), size))
+}
+
+/// A full page may have another behind it.
+fn token(last: Option<Uuid>, count: usize, limit: i64) -> String {
+    let is_full = i64::try_from(count).is_ok_and(|count| count >= limit);
+    last.filter(|_| is_full).map(|id| id.to_string()).unwrap_or_default()
+}
+
+fn chosen(batch: &Arc<Vec<Execution>>, pathway: &str) -> Vec<api::Execution> {
+    let chosen = batch.iter().filter(|execution| pathway.is_empty() || execution.pathway == pathway);
+    chosen.map(to_execution).collect()
+}
+
+fn from_event(event: api::Event) -> Envelope {
+    Envelope {
+        id: event.id,
+        source: event.source,
+        kind: event.r#type,
+        subject: event.subject,
+        time_us: event.time_us,
+        data: event.data,
+        partition_key: event.partition_key,
+        traceparent: String::new(),
+    }
+}
+
+fn to_event(event: Envelope) -> api::Event {
+    api::Event {
+        id: event.id,
+        source: event.source,
+        r#type: event.kind,
+        subject: event.subject,
+        time_us: event.time_us,
+        data: event.data,
+        partition_key: event.partition_key,
+    }
+}
+
+fn to_position(partition: i32, offset: i64) -> api::EventPosition {
+    api::EventPosition { partition, offset }
+}
+
+fn to_execution(execution: &Execution) -> api::Execution {
+    let status = match execution.status {
+        Status::Succeeded => api::ExecutionStatus::Succeeded,
+        Status::Failed => api::ExecutionStatus::Failed,
+    };
+    api::Execution {
+        id: execution.id.to_string(),
+        pathway: execution.pathway.clone(),
+        pathway_version: execution.version.clone(),
+        event_id: execution.event_id.clone(),
+        topic: execution.topic.clone(),
+        position: Some(to_position(execution.partition, execution.offset)),
+        status: status.into(),
+        nodes: execution.nodes.iter().map(to_node).collect(),
+        started_at_us: execution.started_at_us,
+        duration_us: execution.duration_us,
+        trace_id: execution.trace_id.clone(),
+    }
+}
+
+fn to_node(node: &NodeRecord) -> api::NodeRun {
+    api::NodeRun {
+        node: node.node.clone(),
+        // Kept with the numbers of the API's enum.
+        status: node.status,
+        attempts: node.attempts,
+        duration_us: node.duration_us,
+        error_code: node.error_code.clone(),
+    }
+}
+
+fn to_dead_letter(letter: DeadLetter) -> api::DeadLetter {
+    let fault = Fault::new(letter.code, letter.reason, letter.message).with_violations(letter.violations);
+    api::DeadLetter {
+        id: letter.id.to_string(),
+        execution_id: letter.execution_id.to_string(),
+        pathway: letter.pathway,
+        pathway_version: letter.version,
+        event: Some(to_event(letter.event)),
+        topic: letter.topic,
+        position: Some(to_position(letter.partition, letter.offset)),
+        node: letter.node,
+        error: Some(to_item_status(&fault)),
+        attempts: letter.attempts,
+        failed_at_us: letter.failed_at_us,
+        trace_id: letter.trace_id,
+    }
+}

@@ -1,0 +1,96 @@
+//! `analytics.apply`: a change moves the figures; the answer is what the user should be told because of it.
+
+use std::collections::BTreeMap;
+
+use pathway_engine::{ArgSpec, CallContext, Tool, ToolFuture, ToolItem, ToolResult};
+use pathway_kernel::Fault;
+use pathway_proto::pathway::analytics::v1 as api;
+use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsServiceClient;
+use pathway_proto::pathway::types::v1::{Notice, RecordChange};
+use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status, from_status};
+use prost::Message as _;
+use serde_json::{Value, json};
+
+use super::{MOST_ITEMS, no_answer, request};
+
+/// Applies changes.
+#[derive(Debug)]
+pub(crate) struct AnalyticsApply {
+    client: AnalyticsServiceClient<Channel>,
+}
+
+// === impl AnalyticsApply ===
+
+impl AnalyticsApply {
+    pub(crate) fn new(channel: Channel) -> Self {
+        Self { client: AnalyticsServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES) }
+    }
+
+    async fn apply(&self, items: Vec<ToolItem>) -> ToolResult {
+        let read: Vec<Result<Option<RecordChange>, Fault>> =
+            items.iter().map(|item| change(&item.args)).collect();
+        let changes: Vec<RecordChange> =
+            read.iter().filter_map(|change| change.as_ref().ok().cloned().flatten()).collect();
+        let mut results = Vec::with_capacity(changes.len());
+        for chunk in changes.chunks(MOST_ITEMS) {
+            let message = api::ApplyChangesRequest { changes: chunk.to_vec() };
+            let answer = self.client.clone().apply_changes(request(message)).await.map_err(from_status)?;
+            results.extend(answer.into_inner().results);
+        }
+        let mut results = results.into_iter();
+        let answer = |change: Result<Option<RecordChange>, Fault>| match change? {
+            // Nothing has changed, so nothing follows.
+            None => Ok(json!({"insights": []})),
+            Some(_) => {
+                results.next().and_then(|result| result.result).map_or_else(|| Err(no_answer()), outcome)
+            }
+        };
+        Ok(read.into_iter().map(answer).collect())
+    }
+}
+
+impl Tool for AnalyticsApply {
+    fn name(&self) -> &'static str {
+        "analytics.apply"
+    }
+
+    fn args(&self) -> &'static [ArgSpec] {
+        &[ArgSpec { name: "change", required: true }]
+    }
+
+    fn call<'a>(&'a self, _: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
+        Box::pin(self.apply(items))
+    }
+}
+
+fn change(args: &Value) -> Result<Option<RecordChange>, Fault> {
+    let Some(hex) = args["change"].as_str() else { return Ok(None) };
+    let wrong = || Fault::internal("a change that does not come from datasync.write");
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes = hex.as_bytes().chunks(2).map(|pair| match pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    });
+    let bytes: Vec<u8> = bytes.collect::<Option<_>>().ok_or_else(wrong)?;
+    RecordChange::decode(&*bytes).map(Some).map_err(Fault::internal)
+}
+
+fn outcome(result: api::apply_change_result::Result) -> Result<Value, Fault> {
+    match result {
+        api::apply_change_result::Result::Outcome(outcome) => {
+            Ok(json!({"insights": outcome.insights.into_iter().map(insight).collect::<Vec<_>>()}))
+        }
+        api::apply_change_result::Result::Error(error) => Err(from_item_status(error)),
+    }
+}
+
+fn insight(notice: Notice) -> Value {
+    json!({
+        "user_id": notice.user_id,
+        "dedup_key": notice.dedup_key,
+        "type": notice.r#type,
+        "title": notice.title,
+        "message": notice.message,
+        "metadata": notice.metadata.into_iter().collect::<BTreeMap<_, _>>(),
+    })
+}

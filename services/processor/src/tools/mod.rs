@@ -1,0 +1,41 @@
+//! The peers as pathways see them.
+//!
+//! Each tool turns the JSON of a pathway into the messages of one peer's API and back. A call that fails as a whole is the engine's to judge; an
+//! item that is refused is that item's failure alone.
+
+mod analytics;
+mod datasync;
+mod notifications;
+mod transaction;
+
+use std::time::Duration;
+
+use pathway_kernel::Fault;
+use serde_json::Value;
+use tonic::Request;
+
+pub(crate) use analytics::AnalyticsApply;
+pub(crate) use datasync::DatasyncWrite;
+pub(crate) use notifications::NotificationsSend;
+pub(crate) use transaction::Reader;
+
+/// How long a peer may take over a batch.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// The most items that a peer takes at once.
+const MOST_ITEMS: usize = 4096;
+
+fn request<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(ANSWER_WITHIN);
+    request
+}
+
+/// A defect of the peer's: it did not answer as many results as there were items, or one without content.
+fn no_answer() -> Fault {
+    Fault::internal("a peer left an item without an answer")
+}
+
+/// Text under `key`; empty where there is none.
+fn text(value: &Value, key: &str) -> String {
+    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,81 @@
+//! `notifications.send`: a notice for a user, once for its dedup key.
+
+use pathway_engine::{ArgSpec, CallContext, Tool, ToolFuture, ToolItem, ToolResult};
+use pathway_kernel::Fault;
+use pathway_proto::pathway::notifications::v1 as api;
+use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
+use pathway_proto::pathway::types::v1::Notice;
+use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status, from_status};
+use serde_json::{Value, json};
+
+use super::{MOST_ITEMS, no_answer, request, text};
+
+/// Sends notices.
+#[derive(Debug)]
+pub(crate) struct NotificationsSend {
+    client: NotificationsServiceClient<Channel>,
+}
+
+// === impl NotificationsSend ===
+
+impl NotificationsSend {
+    pub(crate) fn new(channel: Channel) -> Self {
+        Self { client: NotificationsServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES) }
+    }
+
+    async fn send(&self, items: Vec<ToolItem>) -> ToolResult {
+        let notices: Vec<Notice> = items.iter().map(notice).collect();
+        let mut results = Vec::with_capacity(notices.len());
+        for chunk in notices.chunks(MOST_ITEMS) {
+            let message = api::SendNoticesRequest { notices: chunk.to_vec() };
+            let answer = self.client.clone().send_notices(request(message)).await.map_err(from_status)?;
+            results.extend(answer.into_inner().results);
+        }
+        Ok(results
+            .into_iter()
+            .map(|result| result.result.map_or_else(|| Err(no_answer()), outcome))
+            .collect())
+    }
+}
+
+impl Tool for NotificationsSend {
+    fn name(&self) -> &'static str {
+        "notifications.send"
+    }
+
+    fn args(&self) -> &'static [ArgSpec] {
+        &[ArgSpec { name: "notice", required: true }]
+    }
+
+    fn call<'a>(&'a self, _: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
+        Box::pin(self.send(items))
+    }
+}
+
+/// A notice without a dedup key of its own is unique for its event.
+fn notice(item: &ToolItem) -> Notice {
+    let notice = &item.args["notice"];
+    let own = text(notice, "dedup_key");
+    let metadata = notice["metadata"].as_object().into_iter().flatten();
+    Notice {
+        user_id: text(notice, "user_id"),
+        dedup_key: if own.is_empty() { item.key.clone() } else { own },
+        r#type: text(notice, "type"),
+        title: text(notice, "title"),
+        message: text(notice, "message"),
+        metadata: metadata
+            .map(|(key, value)| {
+                (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            })
+            .collect(),
+    }
+}
+
+fn outcome(result: api::send_notice_result::Result) -> Result<Value, Fault> {
+    match result {
+        api::send_notice_result::Result::Outcome(sent) => {
+            Ok(json!({"id": sent.id, "sequence": sent.sequence, "duplicate": sent.duplicate}))
+        }
+        api::send_notice_result::Result::Error(error) => Err(from_item_status(error)),
+    }
+}

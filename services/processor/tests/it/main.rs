@@ -1,0 +1,8 @@
+//! The processor over its API, with peers that do as they are told. One binary: it links once.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod failures;
+mod peers;
+mod publishing;
+mod runs;
+mod service;
