@@ -1,0 +1,384 @@
+//! The grammar of the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pathway_kernel::{Code, Fault};
+
+use crate::client::Mesh;
+use crate::output::{OUTPUT_CLOSED, Output, print_fault};
+use crate::{commands, up};
+
+/// Pathway: a real-time event backbone for personal-finance applications.
+#[derive(Debug, Parser)]
+#[command(name = "pathway", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// Where the services are and how to print.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The all-in-one server, or the processor of a mesh.
+    #[arg(
+        long,
+        global = true,
+        env = "PATHWAY_SERVER",
+        default_value = "http://127.0.0.1:7000",
+        value_name = "URL"
+    )]
+    pub server: String,
+    /// The datasync service, where it is not on the server.
+    #[arg(long, global = true, env = "PATHWAY_DATASYNC_SERVER", value_name = "URL")]
+    pub datasync_server: Option<String>,
+    /// The analytics service, where it is not on the server.
+    #[arg(long, global = true, env = "PATHWAY_ANALYTICS_SERVER", value_name = "URL")]
+    pub analytics_server: Option<String>,
+    /// The notifications service, where it is not on the server.
+    #[arg(long, global = true, env = "PATHWAY_NOTIFICATIONS_SERVER", value_name = "URL")]
+    pub notifications_server: Option<String>,
+    /// Print one JSON document to standard output and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run all four services in one process.
+    Up(Up),
+    /// Replay the bundled sample against running services and print what follows from it.
+    Demo(Demo),
+    /// Import a bank statement; importing it again adds nothing.
+    Import(Import),
+    /// Publish events to a topic, one JSON object a line.
+    Publish(Publish),
+    /// Show a user's spending in a period, by category.
+    Spending(Spending),
+    /// Set or show a user's budget.
+    Budget {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: Budget,
+    },
+    /// List a user's notifications, oldest first.
+    Notifications(Notifications),
+    /// List executions, newest first.
+    Executions(Executions),
+    /// List events that failed for good, newest first; redrive or discard them.
+    DeadLetters(DeadLetters),
+    /// List the registered pathways.
+    Pathways,
+    /// Follow executions as they end.
+    Watch(Watch),
+}
+
+/// `pathway up`
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Where the services keep their files.
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The address that serves all four APIs.
+    #[arg(long, default_value = "127.0.0.1:7000", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Replay the bundled sample once the services are ready.
+    #[arg(long)]
+    pub demo: bool,
+    /// Begin with an empty data directory: what an earlier run of Pathway left there is deleted.
+    #[arg(long)]
+    pub fresh: bool,
+    /// Allow an address that other machines can reach, although nothing checks who calls.
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// Whose the sample is unless somebody else is named.
+const SAMPLE_USER: &str = "asha";
+
+/// `pathway demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// The user that the sample belongs to.
+    #[arg(long, default_value = SAMPLE_USER)]
+    pub user: String,
+}
+
+/// `pathway import`
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The statement.
+    pub file: PathBuf,
+    /// The owner.
+    #[arg(long)]
+    pub user: String,
+    /// The account where the file names none.
+    #[arg(long)]
+    pub account: String,
+    /// The currency where the file names none (ISO 4217).
+    #[arg(long, default_value = "USD")]
+    pub currency: String,
+    /// The statement's form.
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    pub format: Format,
+}
+
+/// The form of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Decided from the content.
+    Auto,
+    /// Comma-separated values.
+    Csv,
+    /// Open Financial Exchange.
+    Ofx,
+}
+
+/// `pathway publish`
+#[derive(Debug, Args)]
+pub struct Publish {
+    /// The topic.
+    pub topic: String,
+    /// One event: a JSON object.
+    #[arg(long, value_name = "JSON", conflicts_with = "file", required_unless_present = "file")]
+    pub data: Option<String>,
+    /// A file with one event a line; `-` for standard input.
+    #[arg(long, value_name = "F")]
+    pub file: Option<PathBuf>,
+    /// Return when every accepted event has been processed.
+    #[arg(long)]
+    pub wait: bool,
+    /// With `--wait`: give up after this many seconds.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub timeout: u64,
+}
+
+/// `pathway spending`
+#[derive(Debug, Args)]
+pub struct Spending {
+    /// The user.
+    #[arg(long)]
+    pub user: String,
+    /// `2018-03`, `2018`, `2018-Q1`, `2018-W10`, or `2018-03-01..2018-04-01`; the current month (UTC) unless given.
+    #[arg(long)]
+    pub period: Option<String>,
+    /// The currency, where the user has lines in several.
+    #[arg(long)]
+    pub currency: Option<String>,
+}
+
+/// `pathway budget`
+#[derive(Debug, Subcommand)]
+pub enum Budget {
+    /// Set limits; categories that are not named keep theirs.
+    Set(BudgetSet),
+    /// Show the limits and what is spent of them.
+    Show {
+        /// The user.
+        #[arg(long)]
+        user: String,
+    },
+}
+
+/// `pathway budget set`
+#[derive(Debug, Args)]
+pub struct BudgetSet {
+    /// The user.
+    #[arg(long)]
+    pub user: String,
+    /// The currency of the limits.
+    #[arg(long, default_value = "USD")]
+    pub currency: String,
+    /// A category and its limit, such as `groceries=300.00`; may be repeated.
+    #[arg(long = "limit", value_name = "CATEGORY=AMOUNT", required = true)]
+    pub limits: Vec<String>,
+    /// The period of the limits.
+    #[arg(long, value_enum, default_value_t = BudgetPeriod::Month)]
+    pub period: BudgetPeriod,
+    /// The user's IANA time zone, such as `Asia/Kolkata`.
+    #[arg(long)]
+    pub time_zone: Option<String>,
+}
+
+/// The period of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BudgetPeriod {
+    /// Monday to Sunday.
+    Week,
+    /// A calendar month.
+    Month,
+    /// Three calendar months.
+    Quarter,
+    /// A calendar year.
+    Year,
+}
+
+/// `pathway notifications`
+#[derive(Debug, Args)]
+pub struct Notifications {
+    /// The user.
+    #[arg(long)]
+    pub user: String,
+    /// Go on with new ones as they come; with `--json` one document a line.
+    #[arg(long)]
+    pub follow: bool,
+    /// Mark all as read, after printing them.
+    #[arg(long)]
+    pub mark_all_read: bool,
+    /// Only those after this sequence number.
+    #[arg(long, default_value_t = 0, value_name = "SEQUENCE")]
+    pub after: i64,
+}
+
+/// `pathway executions`
+#[derive(Debug, Args)]
+pub struct Executions {
+    /// Only this pathway's.
+    #[arg(long)]
+    pub pathway: Option<String>,
+    /// Only those that failed.
+    #[arg(long)]
+    pub failed: bool,
+    /// At most this many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+}
+
+/// `pathway dead-letters`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct DeadLetters {
+    /// What to do with them; they are listed unless it is said.
+    #[command(subcommand)]
+    pub action: Option<DeadLetterAction>,
+    /// Only this pathway's.
+    #[arg(long)]
+    pub pathway: Option<String>,
+    /// At most this many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+}
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadLetterAction {
+    /// Publish their events again and wait until they have been processed; what they had done is not done again.
+    Redrive(Redrive),
+    /// Put them aside for good.
+    Discard {
+        /// The dead letters' ids.
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Why, for whoever looks later.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// `pathway dead-letters redrive`
+#[derive(Debug, Args)]
+pub struct Redrive {
+    /// The dead letters' ids.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub ids: Vec<String>,
+    /// All that wait.
+    #[arg(long)]
+    pub all: bool,
+    /// With `--all`: only this pathway's.
+    #[arg(long, requires = "all")]
+    pub pathway: Option<String>,
+    /// A corrected event in place of the one that failed; for a single id.
+    #[arg(long, value_name = "JSON", conflicts_with = "all")]
+    pub data: Option<String>,
+    /// At most this many a second.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: Option<u32>,
+    /// Give up waiting after this many seconds.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub timeout: u64,
+}
+
+/// `pathway watch`
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Only this pathway's.
+    #[arg(long)]
+    pub pathway: Option<String>,
+}
+
+// === impl Global ===
+
+impl Global {
+    /// All services on one server.
+    pub(crate) fn of(server: String) -> Self {
+        Self {
+            server,
+            datasync_server: None,
+            analytics_server: None,
+            notifications_server: None,
+            json: false,
+        }
+    }
+}
+
+// === impl Demo ===
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self { user: SAMPLE_USER.to_owned() }
+    }
+}
+
+/// Runs one command and answers the process's exit code: 0 where everything was done, 1 where something was refused or failed.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the asynchronous runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let server = cli.global.server.clone();
+    match runtime.block_on(dispatch(cli)) {
+        Ok(code) => code,
+        Err(fault) if fault.reason() == OUTPUT_CLOSED => ExitCode::SUCCESS,
+        Err(fault) => {
+            print_fault(&fault);
+            if fault.code() == Code::Unavailable {
+                eprintln!(
+                    "hint: is it running at {server}? `pathway up` starts it, `--server URL` names another one"
+                );
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
+    let out = Output::new(cli.global.json);
+    let mesh = || Mesh::connect(&cli.global);
+    match cli.command {
+        Command::Up(args) => up::run(args).await,
+        Command::Demo(args) => commands::demo::run(&mesh()?, &out, &args).await,
+        Command::Import(args) => commands::import::run(&mesh()?, &out, &args).await,
+        Command::Publish(args) => commands::publish::run(&mesh()?, &out, &args).await,
+        Command::Spending(args) => commands::spending::run(&mesh()?, &out, &args).await,
+        Command::Budget { action: Budget::Set(args) } => commands::budget::set(&mesh()?, &out, &args).await,
+        Command::Budget { action: Budget::Show { user } } => {
+            commands::budget::show(&mesh()?, &out, &user).await
+        }
+        Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, &args).await,
+        Command::Executions(args) => commands::executions::run(&mesh()?, &out, &args).await,
+        Command::DeadLetters(args) => commands::dead_letters::run(&mesh()?, &out, &args).await,
+        Command::Pathways => commands::pathways::run(&mesh()?, &out).await,
+        Command::Watch(args) => commands::watch::run(&mesh()?, &out, &args).await,
+    }
+}

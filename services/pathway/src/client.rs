@@ -1,0 +1,131 @@
+//! The four services as the command line sees them.
+
+use std::time::Duration;
+
+use pathway_finance::{Currency, Money};
+use pathway_kernel::{Code, Fault};
+use pathway_proto::google;
+use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsServiceClient;
+use pathway_proto::pathway::datasync::v1::datasync_service_client::DatasyncServiceClient;
+use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
+use pathway_proto::pathway::processor::v1::processor_service_client::ProcessorServiceClient;
+use pathway_rpc::{Channel, ChannelConfig, MAX_MESSAGE_BYTES, Target, from_status};
+use tonic::{Request, Response, Status};
+
+use crate::cli::Global;
+
+/// A client of each service.
+#[derive(Debug, Clone)]
+pub(crate) struct Mesh {
+    /// Topics and pathways.
+    pub(crate) processor: ProcessorServiceClient<Channel>,
+    /// Records.
+    pub(crate) datasync: DatasyncServiceClient<Channel>,
+    /// Figures.
+    pub(crate) analytics: AnalyticsServiceClient<Channel>,
+    /// Notices.
+    pub(crate) notifications: NotificationsServiceClient<Channel>,
+}
+
+/// How often in a row a stream is begun again.
+const MOST_CUTS: u32 = 8;
+/// How long a person waits for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+// === impl Mesh ===
+
+impl Mesh {
+    /// Clients of the servers that the options name. No connection is made before the first call.
+    pub(crate) fn connect(global: &Global) -> Result<Self, Fault> {
+        let channel = |name, url: &Option<String>| -> Result<Channel, Fault> {
+            let target = Target::parse(url.as_deref().unwrap_or(&global.server))?;
+            Ok(Channel::new(name, target, ChannelConfig::default()))
+        };
+        Ok(Self {
+            processor: ProcessorServiceClient::new(channel("processor", &None)?)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            datasync: DatasyncServiceClient::new(channel("datasync", &global.datasync_server)?)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            analytics: AnalyticsServiceClient::new(channel("analytics", &global.analytics_server)?)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            notifications: NotificationsServiceClient::new(channel(
+                "notifications",
+                &global.notifications_server,
+            )?)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        })
+    }
+}
+
+/// A request that a person waits for.
+pub(crate) fn request<T>(message: T) -> Request<T> {
+    request_within(message, ANSWER_WITHIN)
+}
+
+/// A request with a deadline of its own.
+pub(crate) fn request_within<T>(message: T, deadline: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(deadline);
+    request
+}
+
+/// The answer, or the status as a fault.
+pub(crate) fn answer<T>(result: Result<Response<T>, Status>) -> Result<T, Fault> {
+    result.map(Response::into_inner).map_err(fault)
+}
+
+/// A status as a fault.
+fn fault(status: Status) -> Fault {
+    let fault = from_status(status);
+    if fault.code() != Code::Unimplemented {
+        return fault;
+    }
+    let message = "the server does not serve this: in a mesh, --datasync-server, --analytics-server and --notifications-server \
+         (or PATHWAY_DATASYNC_SERVER and so on) say where the services are";
+    Fault::new(Code::Unimplemented, "NOT_SERVED", message)
+}
+
+/// Following a stream that may be cut.
+#[derive(Debug, Default)]
+pub(crate) struct Reconnect {
+    cuts: u32,
+}
+
+// === impl Reconnect ===
+
+impl Reconnect {
+    /// Notes that the stream works.
+    pub(crate) fn works(&mut self) {
+        self.cuts = 0;
+    }
+
+    /// Waits before the stream is begun again, or answers why it will not be.
+    pub(crate) async fn again(&mut self, ended: Result<(), Status>) -> Result<(), Fault> {
+        let cut = || Fault::new(Code::Unavailable, "STREAM_CUT", "the server keeps closing the stream");
+        let fault = ended.err().map_or_else(cut, fault);
+        self.cuts += 1;
+        if !fault.is_transient() || self.cuts > MOST_CUTS {
+            return Err(fault);
+        }
+        if self.cuts == 1 {
+            eprintln!("warning: the stream was cut; connecting again");
+        }
+        tokio::time::sleep(Duration::from_millis(300 * u64::from(self.cuts))).await;
+        Ok(())
+    }
+}
+
+/// A currency by its code.
+pub(crate) fn currency(code: &str) -> Result<Currency, Fault> {
+    Currency::parse(code).map_err(|_| {
+        let message = format!("`{code}` is no currency: give an ISO 4217 code such as USD or INR");
+        Fault::new(Code::InvalidArgument, "UNKNOWN_CURRENCY", message)
+    })
+}
+
+/// An amount from the wire as a decimal string with the currency's digits; an absent one is zero of `code`.
+pub(crate) fn decimal(money: Option<&google::r#type::Money>, code: &str) -> Result<String, Fault> {
+    let (code, units, nanos) = money.map_or((code, 0, 0), |m| (m.currency_code.as_str(), m.units, m.nanos));
+    let money = Money::from_units_nanos(units, nanos, currency(code)?).map_err(Fault::internal)?;
+    Ok(money.to_decimal_string())
+}

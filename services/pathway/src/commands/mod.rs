@@ -1,0 +1,12 @@
+//! One file for each verb.
+
+pub(crate) mod budget;
+pub(crate) mod dead_letters;
+pub(crate) mod demo;
+pub(crate) mod executions;
+pub(crate) mod import;
+pub(crate) mod notifications;
+pub(crate) mod pathways;
+pub(crate) mod publish;
+pub(crate) mod spending;
+pub(crate) mod watch;

@@ -1,0 +1,185 @@
+//! The all-in-one: four services in one process, on one port.
+//!
+//! Each service runs as its binary runs it, on an in-memory listener that its peers call; the port serves the APIs of all. Nothing here knows
+//! what a service does, so what works in one process works in four.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use pathway_analytics::Analytics;
+use pathway_datasync::Datasync;
+use pathway_kernel::{Code, Fault};
+use pathway_notifications::Notifications;
+use pathway_processor::{Peers, Processor};
+use pathway_rpc::{Listener, Routes, Server, ServerConfig, Target, memory};
+use pathway_runtime::{Arguments, Claim, ClaimError, Component, Env, check_exposure, load, shutdown_signal};
+use pathway_telemetry::{LogFormat, TelemetryConfig};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Demo, Global, Up};
+use crate::client::Mesh;
+use crate::commands::demo;
+use crate::output::{Output, line, print_fault};
+
+/// The four services, running.
+#[derive(Debug)]
+pub struct AllInOne {
+    services: JoinSet<(&'static str, Result<(), Fault>)>,
+    routes: Routes,
+    /// The ways to the services: a listener whose callers are all gone ends.
+    ways: Vec<Target>,
+    shutdown: CancellationToken,
+}
+
+/// How long all of them may take to end.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+// === impl AllInOne ===
+
+impl AllInOne {
+    /// Builds the four services over a data directory and starts them.
+    ///
+    /// # Errors
+    /// Where a configuration does not fit or a store cannot be opened.
+    pub async fn start(data_dir: &Path, env: Env) -> Result<Self, Fault> {
+        let (services, shutdown) = (JoinSet::new(), CancellationToken::new());
+        let mut all = Self { services, routes: Routes::default(), ways: Vec::new(), shutdown };
+        let datasync = all.add::<Datasync>(data_dir, env.clone()).await?;
+        let notifications = all.add::<Notifications>(data_dir, env.clone()).await?;
+        let deps = pathway_analytics::Deps { env: env.clone(), datasync: Some(datasync.clone()) };
+        let analytics = all.add::<Analytics>(data_dir, deps).await?;
+        let peers = Peers { datasync, analytics, notifications };
+        all.add::<Processor>(data_dir, pathway_processor::Deps { env, peers: Some(peers) }).await?;
+        Ok(all)
+    }
+
+    /// Builds a service, starts it on a listener within the process, and answers the way to it.
+    async fn add<S: Component>(&mut self, data_dir: &Path, deps: S::Deps) -> Result<Target, Fault> {
+        let arguments = Arguments { data_dir: Some(data_dir.to_owned()), ..Arguments::default() };
+        let config = load(S::NAME, S::DEFAULTS, &arguments).map_err(|error| {
+            Fault::new(Code::InvalidArgument, "INVALID_CONFIGURATION", format!("{}: {error}", S::NAME))
+        })?;
+        let service = S::build(config, deps).await?;
+        self.routes = std::mem::take(&mut self.routes).merge(service.routes());
+        let (connector, listener) = memory();
+        let shutdown = self.shutdown.clone();
+        self.services.spawn(async move { (S::NAME, service.run(listener, shutdown).await) });
+        let way = Target::Memory(connector);
+        self.ways.push(way.clone());
+        Ok(way)
+    }
+
+    /// Serves all APIs on one listener until `shutdown`, then lets everything end.
+    ///
+    /// # Errors
+    /// Where the listener fails, or a service ends by itself.
+    pub async fn serve(mut self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
+        let front = Server::new(ServerConfig::default(), self.routes.clone());
+        let closing = self.shutdown.clone();
+        self.services.spawn(async move {
+            let told = closing.clone().cancelled_owned();
+            ("pathway", front.serve(listener, told).await)
+        });
+        let early = tokio::select! {
+            () = shutdown.cancelled() => None,
+            ended = self.services.join_next() => ended,
+        };
+        self.shutdown.cancel();
+        let result = match early {
+            None => Ok(()),
+            Some(Ok((name, Ok(())))) => Err(Fault::internal(format!("{name} ended by itself"))),
+            Some(Ok((_, Err(fault)))) => Err(fault),
+            Some(Err(error)) => Err(Fault::internal(error)),
+        };
+        let ending = async { while self.services.join_next().await.is_some() {} };
+        if tokio::time::timeout(END_WITHIN, ending).await.is_err() {
+            tracing::warn!("did not drain in time, ending now");
+        }
+        result
+    }
+}
+
+/// `pathway up`
+pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
+    check_exposure(args.listen, args.insecure)?;
+    let telemetry = TelemetryConfig { service: "pathway", format: LogFormat::Auto };
+    let _telemetry = pathway_telemetry::init(&telemetry).map_err(Fault::internal)?;
+    // Bound before anything is opened: a port that is taken is found at once.
+    let listener = Listener::bind(args.listen).await.map_err(|error| {
+        let message = format!("cannot listen on {}: {error}; --listen names another address", args.listen);
+        Fault::new(Code::FailedPrecondition, "CANNOT_LISTEN", message)
+    })?;
+    let address = listener.local_addr().unwrap_or(args.listen);
+    let signal = shutdown_signal().map_err(Fault::internal)?;
+    let _claims = claim(&args.data_dir)?;
+    if args.fresh {
+        remove_stores(&args.data_dir)?;
+    }
+    let all = AllInOne::start(&args.data_dir, Env::system()).await?;
+    tracing::info!(service = "pathway", %address, "ready");
+
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(all.serve(listener, shutdown.clone()));
+    if args.demo {
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(replay(address)));
+    }
+    let told = shutdown.clone();
+    tokio::spawn(async move {
+        signal.await;
+        tracing::info!(service = "pathway", "draining");
+        told.cancel();
+    });
+    serving.await.map_err(Fault::internal)??;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Replays the sample as any other client would. The services go on whatever comes of it.
+async fn replay(address: SocketAddr) {
+    let global = Global::of(format!("http://{address}"));
+    let replayed = async {
+        let mesh = Mesh::connect(&global)?;
+        demo::run(&mesh, &Output::new(false), &Demo::default()).await
+    };
+    match replayed.await {
+        // Whoever closed the output may still want the services.
+        Ok(_) => drop(line(&format!("\nserving on http://{address}; Ctrl-C ends it"))),
+        Err(fault) => print_fault(&fault),
+    }
+}
+
+const SERVICES: [&str; 4] = [Processor::NAME, Datasync::NAME, Analytics::NAME, Notifications::NAME];
+
+/// Claims the data directory for all services: nothing is opened or removed that another process uses.
+fn claim(data_dir: &Path) -> Result<Vec<Claim>, Fault> {
+    let taken = |error: ClaimError| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        let fault = Fault::new(Code::FailedPrecondition, "CANNOT_CLAIM", error.to_string());
+        match source {
+            Some(source) => fault.with_source(source),
+            None => fault,
+        }
+    };
+    SERVICES.into_iter().map(|service| Claim::take(service, data_dir).map_err(taken)).collect()
+}
+
+/// Removes what an earlier run left, and nothing else that lies there.
+fn remove_stores(data_dir: &Path) -> Result<(), Fault> {
+    for service in SERVICES {
+        for suffix in ["db", "db-wal", "db-shm"] {
+            let file = data_dir.join(format!("{service}.{suffix}"));
+            match std::fs::remove_file(&file) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    let message = format!("cannot remove {}: {error}", file.display());
+                    return Err(Fault::new(Code::FailedPrecondition, "CANNOT_REMOVE", message));
+                }
+            }
+        }
+    }
+    Ok(())
+}

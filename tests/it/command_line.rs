@@ -1,0 +1,62 @@
+//! What the command line owes to whoever sits before it, or scripts it.
+
+use pathway_testkit::{Layout, Services};
+use serde_json::json;
+
+use crate::this_month;
+
+fn event(id: &str) -> String {
+    json!({"id": id, "user_id": "u", "amount": 1, "category": "x", "transaction_date": this_month()})
+        .to_string()
+}
+
+#[test]
+fn a_report_is_printed_also_where_the_wait_is_over() {
+    let mut services = Services::start(Layout::Mesh);
+    // What nobody processes is never done.
+    services.kill("datasync");
+    let file = services.file("mixed.jsonl", format!("{{\"id\":\"bad\"}}\n{}\n", event("good")));
+    let file = file.to_str().unwrap();
+    let run =
+        services.pathway(&["publish", "transactions", "--file", file, "--wait", "--timeout", "1", "--json"]);
+    let run = run.failed();
+    assert!(run.stderr.contains("--timeout"), "{}", run.stderr);
+    let document = run.json();
+    assert_eq!((&document["accepted"], &document["refused"][0]["line"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn a_wrong_limit_is_named_and_none_is_set() {
+    let services = Services::start(Layout::AllInOne);
+    let limits = ["--limit", "a=5", "--limit", "b=-1", "--limit", "c=many", "--limit", "A=6"];
+    let mut args = vec!["budget", "set", "--user", "u"];
+    args.extend(limits);
+    let run = services.pathway(&args).failed();
+    for limit in ["b=-1", "c=many", "A=6"] {
+        assert!(run.stderr.contains(limit), "{limit}: {}", run.stderr);
+    }
+    let shown = services.pathway(&["budget", "show", "--user", "u", "--json"]).succeeded().json();
+    assert_eq!(shown["budgets"], json!([]));
+}
+
+#[test]
+fn a_limit_holds_at_once_and_a_period_from_the_next_boundary() {
+    let services = Services::start(Layout::AllInOne);
+    let set = |limit: &str, period: &str| {
+        let args = ["budget", "set", "--user", "u", "--limit", limit, "--period", period, "--json"];
+        services.pathway(&args).succeeded().json()["budgets"][0].clone()
+    };
+    assert_eq!(set("x=100.00", "month")["changes_on"], json!(null));
+    let set = set("x=50.00", "year");
+    assert_eq!((&set["limit"], &set["changes_on"]), (&json!("50.00"), &set["period_end"]));
+}
+
+#[test]
+fn one_event_may_have_many_lines_and_control_characters_are_not_obeyed() {
+    let services = Services::start(Layout::AllInOne);
+    let pretty = event("\u{1b}[2J").replace(',', ",\n  ");
+    let run = services.pathway(&["publish", "transactions", "--data", &pretty, "--wait", "--json"]);
+    assert_eq!(run.succeeded().json()["accepted"], 1);
+    let listed = services.pathway(&["executions"]).succeeded();
+    assert!(!listed.stdout.contains('\u{1b}') && listed.stdout.contains("\\u{1b}[2J"), "{}", listed.stdout);
+}
