@@ -26,4 +26,6 @@ mod tool;
 pub use definition::{Definition, DefinitionError, Node, OnError};
 pub use pathway::Pathway;
 pub use run::{BatchOutcome, EventOutcome, Failure, Input, NodeRun, NodeStatus};
-pub use tool::{ArgSpec, CallContext, Position, Tool, ToolFuture, ToolItem, ToolResult, Tools};
+pub use tool::{
+    Answer, ArgSpec, CallContext, Effect, Kind, Position, Tool, ToolFuture, ToolItem, ToolResult, Tools,
+};

@@ -16,6 +16,44 @@ pub struct ArgSpec {
     pub name: &'static str,
     /// Whether a node must give it.
     pub required: bool,
+    /// What it is, as far as it is known before anything has run.
+    pub kind: Kind,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything, null included.
+    Any,
+    /// Text.
+    Text,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// A list.
+    List,
+    /// An object.
+    Object,
+}
+
+/// What a tool's answer is, so that a reference to it can be checked before anything has run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Anything.
+    Any,
+    /// An object of these fields and no others.
+    Object(&'static [(&'static str, Kind)]),
+}
+
+/// What doing an item twice would mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Effect {
+    /// Nothing: whoever does the work knows the item's key, or the work has no effect.
+    #[default]
+    Idempotent,
+    /// A second effect. The engine notes such a call in its journal before and after.
+    Once,
 }
 
 /// Where an event is in its log.
@@ -59,6 +97,16 @@ pub trait Tool: Send + Sync {
     /// Its name, as in `use:`.
     fn name(&self) -> &'static str;
 
+    /// What doing an item twice would mean.
+    fn effect(&self) -> Effect {
+        Effect::Idempotent
+    }
+
+    /// What it answers.
+    fn answer(&self) -> Answer {
+        Answer::Any
+    }
+
     /// The arguments that it takes.
     fn args(&self) -> &'static [ArgSpec];
 
@@ -74,6 +122,22 @@ pub trait Tool: Send + Sync {
 /// The tools that pathways may use, by name.
 #[derive(Clone, Default)]
 pub struct Tools(BTreeMap<&'static str, Arc<dyn Tool>>);
+
+// === impl ArgSpec ===
+
+impl ArgSpec {
+    /// An argument that a node must give.
+    #[must_use]
+    pub const fn required(name: &'static str, kind: Kind) -> Self {
+        Self { name, required: true, kind }
+    }
+
+    /// An argument that a node may give.
+    #[must_use]
+    pub const fn optional(name: &'static str, kind: Kind) -> Self {
+        Self { name, required: false, kind }
+    }
+}
 
 // === impl Tools ===
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use pathway_engine::{
-    ArgSpec, BatchOutcome, CallContext, Definition, DefinitionError, EventOutcome, Input, Pathway, Position,
-    Tool, ToolFuture, ToolItem, Tools,
+    ArgSpec, BatchOutcome, CallContext, Definition, DefinitionError, EventOutcome, Input, Kind, Pathway,
+    Position, Tool, ToolFuture, ToolItem, Tools,
 };
 use pathway_kernel::{Code, Fault, Violation};
 use serde_json::Value;
@@ -41,7 +41,7 @@ impl Tool for Echo {
     }
 
     fn args(&self) -> &'static [ArgSpec] {
-        &[ArgSpec { name: "value", required: true }, ArgSpec { name: "note", required: false }]
+        const { &[ArgSpec::required("value", Kind::Any), ArgSpec::optional("note", Kind::Any)] }
     }
 
     fn check(&self, args: &Value) -> Vec<Violation> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pathway_engine::{ArgSpec, CallContext, Tool, ToolFuture, ToolItem, ToolResult};
+use pathway_engine::{Answer, ArgSpec, CallContext, Kind, Tool, ToolFuture, ToolItem, ToolResult};
 use pathway_kernel::Fault;
 use pathway_proto::pathway::analytics::v1 as api;
 use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsServiceClient;
@@ -54,8 +54,12 @@ impl Tool for AnalyticsApply {
         "analytics.apply"
     }
 
+    fn answer(&self) -> Answer {
+        Answer::Object(&[("insights", Kind::List)])
+    }
+
     fn args(&self) -> &'static [ArgSpec] {
-        &[ArgSpec { name: "change", required: true }]
+        const { &[ArgSpec::required("change", Kind::Any)] }
     }
 
     fn call<'a>(&'a self, _: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {

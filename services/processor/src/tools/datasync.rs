@@ -1,6 +1,6 @@
 //! `datasync.write`: an event becomes a record; the answer is the change that it made.
 
-use pathway_engine::{ArgSpec, CallContext, Tool, ToolFuture, ToolItem, ToolResult};
+use pathway_engine::{Answer, ArgSpec, CallContext, Kind, Tool, ToolFuture, ToolItem, ToolResult};
 use pathway_kernel::{Fault, Violation};
 use pathway_proto::pathway::datasync::v1 as api;
 use pathway_proto::pathway::datasync::v1::datasync_service_client::DatasyncServiceClient;
@@ -66,8 +66,12 @@ impl Tool for DatasyncWrite {
         "datasync.write"
     }
 
+    fn answer(&self) -> Answer {
+        Answer::Object(&[("change", Kind::Any)])
+    }
+
     fn args(&self) -> &'static [ArgSpec] {
-        &[ArgSpec { name: "record", required: true }]
+        const { &[ArgSpec::required("record", Kind::Object)] }
     }
 
     fn check(&self, args: &Value) -> Vec<Violation> {

@@ -1,6 +1,6 @@
 //! `notifications.send`: a notice for a user, once for its dedup key.
 
-use pathway_engine::{ArgSpec, CallContext, Tool, ToolFuture, ToolItem, ToolResult};
+use pathway_engine::{ArgSpec, CallContext, Kind, Tool, ToolFuture, ToolItem, ToolResult};
 use pathway_kernel::Fault;
 use pathway_proto::pathway::notifications::v1 as api;
 use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
@@ -44,7 +44,7 @@ impl Tool for NotificationsSend {
     }
 
     fn args(&self) -> &'static [ArgSpec] {
-        &[ArgSpec { name: "notice", required: true }]
+        const { &[ArgSpec::required("notice", Kind::Object)] }
     }
 
     fn call<'a>(&'a self, _: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
