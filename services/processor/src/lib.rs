@@ -8,7 +8,7 @@
 //! - **Nothing dies because a peer is down.** A failure that may pass parks the partition; only one that will not makes a dead letter.
 //!
 //! # The parts
-//! - [`Processor`] is the service; [`Config`] is what it takes, with `default.toml` as the commented default.
+//! - [`Processor`] is the service, `processing` what it does for its callers; [`Config`] is what it takes, with `default.toml` as the commented default.
 //! - `events` says what an event may be, `pathways` which ones ship. They are pure.
 //! - `tools` are the peers as pathways see them; `worker` runs a partition.
 //! - `store` is the queries, in these words. `grpc` is the only part that knows this service's generated types.
@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod grpc;
 mod pathways;
+mod processing;
 mod service;
 mod store;
 mod tools;

@@ -1,29 +1,25 @@
 //! The service: what it is built of, what it does for its callers, and how it runs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use pathway_engine::Tools;
 use pathway_finance::{Currency, TimeZone};
-use pathway_kernel::{Clock, Fault, Violation};
+use pathway_kernel::{Fault, Violation};
 use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
 use pathway_runtime::{Component, Env};
-use pathway_topics::{NewEvent, Position, Topics, TopicsConfig};
-use prost::Message as _;
+use pathway_topics::{Topics, TopicsConfig};
 use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use crate::config::{Config, DEFAULTS};
 use crate::error::ProcessorError;
-use crate::events::Envelope;
 use crate::grpc;
 use crate::pathways::{Shipped, shipped};
-use crate::store::{Execution, Resolution, Store};
+use crate::processing::Processing;
+use crate::store::Store;
 use crate::tools::{AnalyticsApply, DatasyncWrite, NotificationsSend, Reader};
 use crate::worker::Worker;
 
@@ -54,17 +50,6 @@ pub struct Peers {
     pub analytics: Target,
     /// The notices.
     pub notifications: Target,
-}
-
-/// What the service does for its callers; cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Processing {
-    pub(crate) store: Store,
-    pub(crate) shipped: Arc<Vec<Arc<Shipped>>>,
-    pub(crate) closing: CancellationToken,
-    topics: Topics,
-    clock: Clock,
-    ended: broadcast::Sender<Arc<Vec<Execution>>>,
 }
 
 /// How many batches a slow watcher may fall behind.
@@ -188,131 +173,4 @@ async fn trim(store: Store, keep: i64) {
             }
         }
     }
-}
-
-// === impl Processing ===
-
-impl Processing {
-    /// Appends events; answers for each where it is or everything that is wrong with it.
-    pub(crate) async fn publish(
-        &self,
-        topic: &str,
-        events: Vec<Envelope>,
-    ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
-        let shipped = self.shipped(topic)?;
-        let traceparent = pathway_telemetry::current_traceparent().unwrap_or_default();
-        let now_us = self.clock.now_us();
-        let checked: Vec<Result<NewEvent, ProcessorError>> = events
-            .into_iter()
-            .map(|event| accept(shipped, Envelope { traceparent: traceparent.clone(), ..event }, now_us))
-            .collect();
-        let good: Vec<NewEvent> = checked.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
-        let positions =
-            if good.is_empty() { Vec::new() } else { self.topics.append(&shipped.topic, good).await? };
-        let mut positions = positions.into_iter();
-        Ok(checked
-            .into_iter()
-            .map(|event| event.and_then(|_| positions.next().ok_or(ProcessorError::Ending)))
-            .collect())
-    }
-
-    /// Publishes the events of dead letters again, as they were or with other data; answers for each where it is now or why it was refused.
-    ///
-    /// They are published first and marked after that. A crash between the two leaves a dead letter that can be redriven once more, which changes
-    /// nothing: what an event has done is not done again.
-    pub(crate) async fn redrive(
-        &self,
-        items: Vec<(Uuid, Option<Vec<u8>>)>,
-    ) -> Result<Vec<Result<(String, Position), ProcessorError>>, ProcessorError> {
-        let ids: Vec<Uuid> = items.iter().map(|(id, _)| *id).collect();
-        let found = self.store.find_dead_letters(&ids).await?;
-        let mut results: Vec<Result<(String, Position), ProcessorError>> = Vec::with_capacity(items.len());
-        let mut by_topic: BTreeMap<String, (Vec<usize>, Vec<Envelope>)> = BTreeMap::new();
-        for ((index, (_, data)), found) in items.into_iter().enumerate().zip(found) {
-            // Replaced where it is published below.
-            results.push(Err(match found {
-                None => ProcessorError::UnknownDeadLetter,
-                Some((_, false)) => ProcessorError::Resolved,
-                Some((letter, true)) => {
-                    let (places, events) = by_topic.entry(letter.topic).or_default();
-                    places.push(index);
-                    events.push(letter.event.corrected(data));
-                    ProcessorError::Ending
-                }
-            }));
-        }
-        let mut redriven = Vec::new();
-        for (topic, (places, events)) in by_topic {
-            for (place, published) in places.into_iter().zip(self.publish(&topic, events).await?) {
-                if published.is_ok() {
-                    redriven.push(ids[place]);
-                }
-                results[place] = published.map(|position| (topic.clone(), position));
-            }
-        }
-        if !redriven.is_empty() {
-            self.store.resolve(redriven, Resolution::Redriven, self.clock.now_us()).await?;
-        }
-        Ok(results)
-    }
-
-    /// Puts dead letters aside for good; answers for each whether that was done.
-    pub(crate) async fn discard(
-        &self,
-        ids: Vec<Uuid>,
-        reason: String,
-    ) -> Result<Vec<Result<(), ProcessorError>>, ProcessorError> {
-        let found = self.store.find_dead_letters(&ids).await?;
-        let resolution = Resolution::Discarded { reason };
-        let discarded = self.store.resolve(ids, resolution, self.clock.now_us()).await?;
-        let result = |(found, discarded): (Option<_>, bool)| match (found, discarded) {
-            (None, _) => Err(ProcessorError::UnknownDeadLetter),
-            (Some(_), false) => Err(ProcessorError::Resolved),
-            (Some(_), true) => Ok(()),
-        };
-        Ok(found.into_iter().zip(discarded).map(result).collect())
-    }
-
-    /// Waits until these events have been processed.
-    pub(crate) async fn await_processed(
-        &self,
-        topic: &str,
-        positions: Vec<Position>,
-    ) -> Result<(), ProcessorError> {
-        let shipped = self.shipped(topic)?;
-        let group = shipped.pathway.definition().name();
-        let all = positions.into_iter().map(|position| {
-            self.topics.await_committed(&shipped.topic, group, position.partition, position.offset)
-        });
-        let waited = self.closing.run_until_cancelled(try_join_all(all)).await;
-        waited.ok_or(ProcessorError::Ending)?.map_err(ProcessorError::from).map(|_| ())
-    }
-
-    /// Executions as they end.
-    pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<Vec<Execution>>> {
-        self.ended.subscribe()
-    }
-
-    fn shipped(&self, topic: &str) -> Result<&Shipped, ProcessorError> {
-        let found = self.shipped.iter().find(|shipped| shipped.topic == topic);
-        found.map(Arc::as_ref).ok_or_else(|| ProcessorError::UnknownTopic(topic.to_owned()))
-    }
-}
-
-/// An event for the log, or everything that is wrong with it.
-fn accept(shipped: &Shipped, event: Envelope, now_us: i64) -> Result<NewEvent, ProcessorError> {
-    let data = event.parse().map_err(|violation| ProcessorError::Invalid(vec![violation]))?;
-    let violations = shipped.pathway.check_input(&data);
-    if !violations.is_empty() {
-        return Err(ProcessorError::Invalid(violations));
-    }
-    let event = event.completed(&shipped.topic, &data, now_us);
-    let partition_key = if event.partition_key.is_empty() {
-        shipped.pathway.definition().key(&data).map_err(|fault| {
-            ProcessorError::Invalid(vec![Violation::new("partition_key", fault.message().to_owned())])
-        })?
-    } else {
-        event.partition_key.clone()
-    };
-    Ok(NewEvent { partition_key, payload: event.encode_to_vec() })
 }

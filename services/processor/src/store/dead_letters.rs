@@ -1,0 +1,167 @@
+//! Dead letters: what failed for good, and what became of it.
+
+use pathway_kernel::{Code, Violation};
+use pathway_store::{Row, Val};
+use prost::Message as _;
+use uuid::Uuid;
+
+use super::Store;
+use crate::error::ProcessorError;
+use crate::events::Envelope;
+
+pub(super) const ADD_DEAD_LETTER: &str = "INSERT INTO dead_letters
+     (id, execution_id, pathway, version, topic, partition_id, position, event, node, code, reason, message, violations,
+      attempts, failed_at_us, trace_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) DO NOTHING";
+const LIST_DEAD_LETTERS: &str =
+    "SELECT id, execution_id, pathway, version, topic, partition_id, position, event, node, code,
+     reason, message, violations, attempts, failed_at_us, trace_id FROM dead_letters
+     WHERE id < $1 AND ($2 = '' OR pathway = $2) AND resolution IS NULL ORDER BY id DESC LIMIT $3";
+const COUNT_DEAD_LETTERS: &str =
+    "SELECT COUNT(*) FROM dead_letters WHERE ($1 = '' OR pathway = $1) AND resolution IS NULL";
+const FIND_DEAD_LETTER: &str =
+    "SELECT id, execution_id, pathway, version, topic, partition_id, position, event, node, code,
+     reason, message, violations, attempts, failed_at_us, trace_id, resolution FROM dead_letters WHERE id = $1";
+const RESOLVE: &str = "UPDATE dead_letters SET resolution = $2, resolution_reason = $3, resolved_at_us = $4
+     WHERE id = $1 AND resolution IS NULL";
+
+/// An event that failed for good.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DeadLetter {
+    pub(crate) id: Uuid,
+    pub(crate) execution_id: Uuid,
+    pub(crate) pathway: String,
+    pub(crate) version: String,
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) event: Envelope,
+    pub(crate) node: String,
+    pub(crate) code: Code,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) attempts: i32,
+    pub(crate) failed_at_us: i64,
+    pub(crate) trace_id: String,
+}
+
+/// What became of a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Resolution {
+    /// Its event was published again.
+    Redriven,
+    /// It was put aside.
+    Discarded {
+        /// Why.
+        reason: String,
+    },
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Dead letters before an id, newest first, and how many there are in all.
+    pub(crate) async fn dead_letters(
+        &self,
+        before: Uuid,
+        pathway: String,
+        limit: i64,
+    ) -> Result<(Vec<DeadLetter>, i64), ProcessorError> {
+        self.db
+            .read(move |tx| {
+                let key = [Val::from(before.into_bytes()), Val::from(&pathway), limit.into()];
+                let letters =
+                    tx.query(LIST_DEAD_LETTERS, &key)?.iter().map(dead_letter).collect::<Result<_, _>>()?;
+                let total = tx.query(COUNT_DEAD_LETTERS, &key[1..2])?;
+                Ok((letters, total.first().map_or(Ok(0), |row| row.i64(0))?))
+            })
+            .await
+    }
+
+    /// The dead letters of some ids, in their order, each with whether it still waits; none where there is no such one.
+    pub(crate) async fn find_dead_letters(
+        &self,
+        ids: &[Uuid],
+    ) -> Result<Vec<Option<(DeadLetter, bool)>>, ProcessorError> {
+        let keys: Vec<[Val; 1]> = ids.iter().map(|id| [id.into_bytes().into()]).collect();
+        self.db
+            .read(move |tx| {
+                let found = tx.query_many(FIND_DEAD_LETTER, &keys)?;
+                let letter = |row: &Row| Ok((dead_letter(row)?, row.opt_text(16)?.is_none()));
+                found.iter().map(|rows| rows.first().map(letter).transpose()).collect()
+            })
+            .await
+    }
+
+    /// Notes what became of dead letters; answers for each whether it had been waiting.
+    pub(crate) async fn resolve(
+        &self,
+        ids: Vec<Uuid>,
+        resolution: Resolution,
+        now_us: i64,
+    ) -> Result<Vec<bool>, ProcessorError> {
+        self.db
+            .write(move |tx| {
+                let (name, reason) = match &resolution {
+                    Resolution::Redriven => ("redriven", ""),
+                    Resolution::Discarded { reason } => ("discarded", reason.as_str()),
+                };
+                let resolve = |id: &Uuid| {
+                    let row = [id.into_bytes().into(), name.into(), reason.into(), now_us.into()];
+                    Ok(tx.execute(RESOLVE, &row)? > 0)
+                };
+                ids.iter().map(resolve).collect()
+            })
+            .await
+    }
+}
+
+pub(super) fn dead_letter_row(letter: &DeadLetter) -> Result<Vec<Val>, ProcessorError> {
+    let violations: Vec<(&str, &str)> =
+        letter.violations.iter().map(|v| (v.field.as_str(), v.description.as_str())).collect();
+    let violations =
+        serde_json::to_string(&violations).map_err(|error| ProcessorError::Corrupt(error.into()))?;
+    Ok(vec![
+        letter.id.into_bytes().into(),
+        letter.execution_id.into_bytes().into(),
+        Val::from(&letter.pathway),
+        Val::from(&letter.version),
+        Val::from(&letter.topic),
+        letter.partition.into(),
+        letter.offset.into(),
+        letter.event.encode_to_vec().into(),
+        Val::from(&letter.node),
+        letter.code.name().into(),
+        Val::from(&letter.reason),
+        Val::from(&letter.message),
+        violations.into(),
+        letter.attempts.into(),
+        letter.failed_at_us.into(),
+        Val::from(&letter.trace_id),
+    ])
+}
+
+fn dead_letter(row: &Row) -> Result<DeadLetter, ProcessorError> {
+    let code = row.text(9)?;
+    let violations: Vec<(String, String)> =
+        serde_json::from_str(row.text(12)?).map_err(|error| ProcessorError::Corrupt(error.into()))?;
+    Ok(DeadLetter {
+        id: Uuid::from_bytes(row.id(0)?),
+        execution_id: Uuid::from_bytes(row.id(1)?),
+        pathway: row.text(2)?.to_owned(),
+        version: row.text(3)?.to_owned(),
+        topic: row.text(4)?.to_owned(),
+        partition: row.i32(5)?,
+        offset: row.i64(6)?,
+        event: Envelope::decode(row.blob(7)?).map_err(|error| ProcessorError::Corrupt(error.into()))?,
+        node: row.text(8)?.to_owned(),
+        code: Code::ALL.into_iter().find(|known| known.name() == code).unwrap_or(Code::Internal),
+        reason: row.text(10)?.to_owned(),
+        message: row.text(11)?.to_owned(),
+        violations: violations.into_iter().map(|(field, what)| Violation::new(field, what)).collect(),
+        attempts: row.i32(13)?,
+        failed_at_us: row.i64(14)?,
+        trace_id: row.text(15)?.to_owned(),
+    })
+}
