@@ -51,6 +51,12 @@ impl Pathway {
         &self.definition
     }
 
+    /// The definition alone.
+    #[must_use]
+    pub fn into_definition(self) -> Definition {
+        self.definition
+    }
+
     /// Everything that is wrong with an input: by the schema, and by the tools whose arguments
     /// follow from the input alone.
     #[must_use]

@@ -42,6 +42,20 @@ impl Topics {
         Ok(())
     }
 
+    /// The offsets that the next events of a topic will get, one for each partition. Appends to the topic wait until the caller's transaction
+    /// ends, so that what it decides by these offsets holds. To be called in [`write_locking`](pathway_store::Db::write_locking).
+    ///
+    /// # Errors
+    /// Where the database fails, or has no such topic.
+    pub fn hold_ends_in(&self, tx: &mut Tx<'_>, topic: &str) -> Result<Vec<i64>, StoreError> {
+        // Moved by nothing, which locks the rows: one by one, in the order in which appends lock them.
+        let hold = |partition: i32| {
+            let rows = tx.query(schema::ADVANCE, &[topic.into(), partition.into(), 0_i64.into()])?;
+            rows.first().ok_or(StoreError::Column { index: 0, expected: "a partition's end" })?.i64(0)
+        };
+        (0..self.partitions()).map(hold).collect()
+    }
+
     /// Says that a transaction with [`commit_in`](Self::commit_in) has been kept.
     pub fn notify_committed(&self, topic: &str, group: &str, partition: i32, next: i64) {
         self.signals.committed(topic, group, partition, next);

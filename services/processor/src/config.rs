@@ -26,6 +26,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// The topics.
     pub topics: TopicsSettings,
+    /// The pathways.
+    pub pathways: PathwaysConfig,
     /// The history.
     pub executions: ExecutionsConfig,
     /// The other services.
@@ -40,6 +42,14 @@ pub struct TopicsSettings {
     pub transactions: String,
     /// Partitions of each topic.
     pub partitions: i32,
+}
+
+/// The pathways that are there from the start.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathwaysConfig {
+    /// A directory of definitions; empty for none.
+    pub directory: PathBuf,
 }
 
 /// How much history is kept.

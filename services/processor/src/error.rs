@@ -20,9 +20,59 @@ pub enum ProcessorError {
     /// The dead letter was redriven or discarded before.
     #[error("the dead letter was redriven or discarded before; it waits no more")]
     Resolved,
-    /// A pathway that ships cannot be used.
-    #[error("a pathway's definition is not valid: {}", list(.0))]
-    Definition(Vec<DefinitionError>),
+    /// The topic's pathways take no events.
+    #[error(
+        "the topic `{topic}` takes no events while its pathway is not active: `pathway pathways activate {pathway} VERSION`"
+    )]
+    InactiveTopic {
+        /// The topic.
+        topic: String,
+        /// The pathway that would decide what it takes.
+        pathway: String,
+    },
+    /// There is no such pathway.
+    #[error("there is no pathway `{0}`; `pathway pathways` lists those that there are")]
+    UnknownPathway(String),
+    /// There is no such version of a pathway, or several begin like this.
+    #[error(
+        "{} of `{name}` begins with `{version}`; `pathway pathways show {name}` lists them",
+        if *.ambiguous { "more than one version" } else { "no version" }
+    )]
+    UnknownVersion {
+        /// The pathway.
+        name: String,
+        /// What was asked for.
+        version: String,
+        /// Whether there are several.
+        ambiguous: bool,
+    },
+    /// The pathway takes no events.
+    #[error("the pathway `{0}` is not active")]
+    NotActive(String),
+    /// A version reads another topic than those before it.
+    #[error("this pathway reads the topic `{old}`; register one that reads `{new}` under another name")]
+    TopicChanged {
+        /// The topic so far.
+        old: String,
+        /// The topic of the new version.
+        new: String,
+    },
+    /// A definition is wrong.
+    #[error("the definition {file} is not valid: {}", list(.mistakes))]
+    Definition {
+        /// Its file's name, if it has one.
+        file: String,
+        /// Every mistake.
+        mistakes: Vec<DefinitionError>,
+    },
+    /// A definition's file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        error: String,
+    },
     /// The service is ending.
     #[error("the service is ending")]
     Ending,
@@ -39,6 +89,16 @@ pub enum ProcessorError {
 
 fn list(errors: &[DefinitionError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// A mistake's path is the field; a file's name goes before it.
+fn violations(file: &str, mistakes: &[DefinitionError]) -> Vec<Violation> {
+    let violation = |mistake: &DefinitionError| {
+        let path = if mistake.path.is_empty() { "definition" } else { mistake.path.as_str() };
+        let field = if file.is_empty() { path.to_owned() } else { format!("{file}: {path}") };
+        Violation::new(field, format!("{} ({})", mistake.message, mistake.code))
+    };
+    mistakes.iter().map(violation).collect()
 }
 
 // === impl ProcessorError ===
@@ -59,9 +119,24 @@ impl From<ProcessorError> for Fault {
             ProcessorError::Ending => {
                 Self::new(Code::Unavailable, "ENDING", "the service is ending; call again")
             }
-            ProcessorError::Definition(_) => {
-                let message = error.to_string();
-                Self::new(Code::FailedPrecondition, "INVALID_DEFINITION", message)
+            ProcessorError::InactiveTopic { .. } => {
+                Self::new(Code::FailedPrecondition, "TOPIC_INACTIVE", error.to_string())
+            }
+            ProcessorError::UnknownPathway(_) => {
+                Self::new(Code::NotFound, "UNKNOWN_PATHWAY", error.to_string())
+            }
+            ProcessorError::UnknownVersion { .. } => {
+                Self::new(Code::NotFound, "UNKNOWN_VERSION", error.to_string())
+            }
+            ProcessorError::NotActive(_) => {
+                Self::new(Code::FailedPrecondition, "NOT_ACTIVE", error.to_string())
+            }
+            ProcessorError::TopicChanged { .. } => {
+                Self::invalid(vec![Violation::new("on.topic", error.to_string())])
+            }
+            ProcessorError::Definition { file, mistakes } => Self::invalid(violations(&file, &mistakes)),
+            ProcessorError::Unreadable { .. } => {
+                Self::new(Code::FailedPrecondition, "UNREADABLE", error.to_string())
             }
             ProcessorError::Topics(error) => error.into(),
             ProcessorError::Store(error) => error.into(),

@@ -1,6 +1,7 @@
 //! The API: the only part that knows this service's generated types.
 
 mod convert;
+mod pathways;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -20,13 +21,15 @@ use uuid::Uuid;
 
 use crate::error::ProcessorError;
 use crate::processing::Processing;
-use crate::store::Status;
+use crate::store::{Start, Status};
 use convert::{chosen, from_event, to_dead_letter, to_execution, to_position, to_result};
 
 /// The most items of one call.
 const MOST_ITEMS: usize = 4096;
 /// The longest reason of a discard, in bytes.
 const LONGEST_REASON: usize = 1024;
+/// The longest name of a pathway or a version, in bytes.
+const LONGEST_NAME: usize = 256;
 /// A stream that has been silent for this long gets an empty message, so that proxies keep it open.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
@@ -176,21 +179,58 @@ impl ProcessorService for Processing {
         &self,
         _: Request<api::ListPathwaysRequest>,
     ) -> Result<Response<api::ListPathwaysResponse>, GrpcStatus> {
-        let pathways = self.shipped.iter().map(|shipped| {
-            let definition = shipped.pathway.definition();
-            let nodes = definition.nodes().iter().map(|node| api::PathwayNode {
-                name: node.name().to_owned(),
-                tool: node.tool().to_owned(),
-                needs: node.needs().to_vec(),
-            });
-            api::Pathway {
-                name: definition.name().to_owned(),
-                version: definition.version().to_owned(),
-                topic: shipped.topic.clone(),
-                nodes: nodes.collect(),
-            }
-        });
-        Ok(Response::new(api::ListPathwaysResponse { pathways: pathways.collect() }))
+        let pathways = self.pathways().await.map_err(status)?;
+        let pathways = pathways.iter().map(|(kept, active)| pathways::to_pathway(kept, *active)).collect();
+        Ok(Response::new(api::ListPathwaysResponse { pathways }))
+    }
+
+    async fn get_pathway(
+        &self,
+        request: Request<api::GetPathwayRequest>,
+    ) -> Result<Response<api::GetPathwayResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let history = self.pathway(&request.name, &request.version).await.map_err(status)?;
+        Ok(Response::new(pathways::to_history(&history)))
+    }
+
+    async fn register_pathway(
+        &self,
+        request: Request<api::RegisterPathwayRequest>,
+    ) -> Result<Response<api::RegisterPathwayResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let (activate, validate_only) = (request.activate, request.validate_only);
+        let source = pathways::from_registration(request)?;
+        let kept = if validate_only { self.validate(source) } else { self.keep(source).await };
+        let kept = kept.map_err(status)?;
+        if activate && !validate_only {
+            self.let_run(&kept, Start::Next).await.map_err(status)?;
+        }
+        let active = self.runs(&kept);
+        let pathway = Some(pathways::to_pathway(&kept, active));
+        Ok(Response::new(api::RegisterPathwayResponse { pathway, created: kept.created }))
+    }
+
+    async fn activate_pathway(
+        &self,
+        request: Request<api::ActivatePathwayRequest>,
+    ) -> Result<Response<api::ActivatePathwayResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        check.required("name", &request.name, LONGEST_NAME);
+        check.required("version", &request.version, LONGEST_NAME);
+        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        let (kept, previous) = self.activate(&request.name, &request.version).await.map_err(status)?;
+        let pathway = Some(pathways::to_pathway(&kept, true));
+        let previous_version = previous.unwrap_or_default();
+        Ok(Response::new(api::ActivatePathwayResponse { pathway, previous_version }))
+    }
+
+    async fn deactivate_pathway(
+        &self,
+        request: Request<api::DeactivatePathwayRequest>,
+    ) -> Result<Response<api::DeactivatePathwayResponse>, GrpcStatus> {
+        let previous_version = self.deactivate(&request.into_inner().name).await.map_err(status)?;
+        Ok(Response::new(api::DeactivatePathwayResponse { previous_version }))
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! # The parts
 //! - [`Processor`] is the service, `processing` what it does for its callers; [`Config`] is what it takes, with `default.toml` as the commented default.
-//! - `events` says what an event may be, `pathways` which ones ship. They are pure.
+//! - `events` says what an event may be, `pathways` which definitions it starts with, `registry` which version runs an event.
 //! - `tools` are the peers as pathways see them; `worker` runs a partition.
 //! - `store` is the queries, in these words. `grpc` is the only part that knows this service's generated types.
 
@@ -19,11 +19,13 @@ mod events;
 mod grpc;
 mod pathways;
 mod processing;
+mod registry;
 mod service;
 mod store;
 mod tools;
 mod worker;
+mod workers;
 
-pub use config::{Config, ExecutionsConfig, PeersConfig, TopicsSettings};
+pub use config::{Config, ExecutionsConfig, PathwaysConfig, PeersConfig, TopicsSettings};
 pub use error::ProcessorError;
-pub use service::{Deps, Peers, Processor};
+pub use service::{Deps, Peers, Processor, validate};

@@ -1,31 +1,102 @@
-//! The pathways that ship.
+//! The definitions that a processor starts with: those that ship, and those of its directory.
 
-use pathway_engine::{Definition, Pathway, Tools};
-use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pathway_engine::Definition;
 
 use crate::config::TopicsSettings;
 use crate::error::ProcessorError;
+use crate::processing::Processing;
+use crate::store::{Origin, Start};
 
 const TRANSACTIONS: &str = include_str!("../pathways/transactions.yaml");
 const TRANSACTION_SCHEMA: &str = include_str!("../pathways/transaction.schema.json");
 
-/// A pathway and the topic that it reads, which the configuration may have renamed.
-#[derive(Debug)]
-pub(crate) struct Shipped {
-    pub(crate) topic: String,
-    pub(crate) pathway: Pathway,
+/// A definition in files.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// The file's name; empty where it came through the API.
+    pub(crate) file: String,
+    pub(crate) origin: Origin,
+    /// YAML.
+    pub(crate) definition: String,
+    /// The JSON Schemas beside it, by file name.
+    pub(crate) schemas: BTreeMap<String, String>,
 }
 
-/// All that ship, with their tools.
-pub(crate) fn shipped(topics: &TopicsSettings, tools: &Tools) -> Result<Vec<Shipped>, ProcessorError> {
-    let definition = Definition::parse(TRANSACTIONS, &schema).map_err(ProcessorError::Definition)?;
-    let pathway = Pathway::new(definition, tools).map_err(ProcessorError::Definition)?;
-    Ok(vec![Shipped { topic: topics.transactions.clone(), pathway }])
+/// All that ship.
+fn shipped() -> Vec<Source> {
+    vec![Source {
+        file: "transactions.yaml".to_owned(),
+        origin: Origin::Shipped,
+        definition: TRANSACTIONS.to_owned(),
+        schemas: BTreeMap::from([("transaction.schema.json".to_owned(), TRANSACTION_SCHEMA.to_owned())]),
+    }]
 }
 
-fn schema(name: &str) -> Option<Value> {
-    match name {
-        "transaction.schema.json" => serde_json::from_str(TRANSACTION_SCHEMA).ok(),
-        _ => None,
+/// The topic of a pathway: its definition's, unless it ships and the configuration calls its topic something else.
+pub(crate) fn topic_of(definition: &Definition, origin: Origin, names: &TopicsSettings) -> String {
+    match (origin, definition.name()) {
+        (Origin::Shipped, "transactions") => names.transactions.clone(),
+        _ => definition.topic().to_owned(),
     }
+}
+
+/// All of a directory: each `*.yaml` and `*.yml`, with every `*.json` as a schema.
+fn of_directory(directory: &Path) -> Result<Vec<Source>, ProcessorError> {
+    let unreadable = |path: &Path, error: std::io::Error| ProcessorError::Unreadable {
+        path: path.display().to_string(),
+        error: error.to_string(),
+    };
+    let (mut definitions, mut schemas) = (BTreeMap::new(), BTreeMap::new());
+    for entry in std::fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
+        let path = entry.map_err(|error| unreadable(directory, error))?.path();
+        let files = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("yaml" | "yml") => &mut definitions,
+            Some("json") => &mut schemas,
+            _ => continue,
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+            files.insert(name.to_owned(), text);
+        }
+    }
+    let source =
+        |(file, definition)| Source { file, origin: Origin::File, definition, schemas: schemas.clone() };
+    Ok(definitions.into_iter().map(source).collect())
+}
+
+/// Registers what the processor starts with and activates it where nobody has decided otherwise.
+///
+/// - A file of the directory is active after a start. Whoever keeps definitions in files expects them to run.
+/// - What ships is active until somebody activates a version of their own; then a new release registers its version and leaves theirs active.
+pub(crate) async fn start(processing: &Processing, directory: &Path) -> Result<(), ProcessorError> {
+    let mut sources = shipped();
+    if !directory.as_os_str().is_empty() {
+        sources.extend(of_directory(directory)?);
+    }
+    for source in sources {
+        let kept = processing.keep(source).await?;
+        let origin = kept.version.origin;
+        let activations = processing.store.activations(&kept.version.name).await?;
+        let versions = processing.store.versions(&kept.version.name).await?;
+        let ships = |active: &str| {
+            versions.iter().any(|kept| kept.version == active && kept.origin == Origin::Shipped)
+        };
+        let begin = match (activations.last(), origin) {
+            // What ships made its topic, so no event of it was ever meant for somebody else.
+            (None, Origin::Shipped) => Some(Start::Beginning),
+            // The configuration gave the topic another name.
+            (Some(last), Origin::Shipped) if last.topic != kept.topic => Some(Start::Beginning),
+            (Some(last), Origin::Shipped) => {
+                last.version.as_deref().is_some_and(ships).then_some(Start::Next)
+            }
+            (_, _) => Some(Start::Next),
+        };
+        if let Some(begin) = begin {
+            processing.let_run(&kept, begin).await?;
+        }
+    }
+    Ok(())
 }

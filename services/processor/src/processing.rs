@@ -1,26 +1,32 @@
 //! What the service does for its callers.
 
 mod dead_letters;
+mod pathways;
 
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
+use pathway_engine::{Pathway, Tools};
 use pathway_kernel::{Clock, Violation};
 use pathway_topics::{NewEvent, Position, Topics};
 use prost::Message as _;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::TopicsSettings;
 use crate::error::ProcessorError;
 use crate::events::Envelope;
-use crate::pathways::Shipped;
+use crate::registry::{Line, Registry};
 use crate::store::{Execution, Store};
+pub(crate) use pathways::{History, Kept};
 
 /// What the service does for its callers; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Processing {
     pub(crate) store: Store,
-    pub(crate) shipped: Arc<Vec<Arc<Shipped>>>,
+    pub(crate) registry: Registry,
+    pub(crate) tools: Tools,
+    pub(crate) topic_names: TopicsSettings,
     pub(crate) closing: CancellationToken,
     pub(crate) topics: Topics,
     pub(crate) clock: Clock,
@@ -36,16 +42,18 @@ impl Processing {
         topic: &str,
         events: Vec<Envelope>,
     ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
-        let shipped = self.shipped(topic)?;
+        let owner = self.owner(topic)?;
         let traceparent = pathway_telemetry::current_traceparent().unwrap_or_default();
         let now_us = self.clock.now_us();
         let checked: Vec<Result<NewEvent, ProcessorError>> = events
             .into_iter()
-            .map(|event| accept(shipped, Envelope { traceparent: traceparent.clone(), ..event }, now_us))
+            .map(|event| {
+                let event = Envelope { traceparent: traceparent.clone(), ..event };
+                accept(&owner, topic, event, now_us)
+            })
             .collect();
         let good: Vec<NewEvent> = checked.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
-        let positions =
-            if good.is_empty() { Vec::new() } else { self.topics.append(&shipped.topic, good).await? };
+        let positions = if good.is_empty() { Vec::new() } else { self.topics.append(topic, good).await? };
         let mut positions = positions.into_iter();
         Ok(checked
             .into_iter()
@@ -59,10 +67,15 @@ impl Processing {
         topic: &str,
         positions: Vec<Position>,
     ) -> Result<(), ProcessorError> {
-        let shipped = self.shipped(topic)?;
-        let group = shipped.pathway.definition().name();
-        let all = positions.into_iter().map(|position| {
-            self.topics.await_committed(&shipped.topic, group, position.partition, position.offset)
+        let known = self.registry.known();
+        let lines: Vec<&Arc<Line>> = known.of_topic(topic).collect();
+        if lines.is_empty() {
+            return Err(ProcessorError::UnknownTopic(topic.to_owned()));
+        }
+        let all = lines.iter().flat_map(|line| {
+            positions.iter().map(|position| {
+                self.topics.await_committed(topic, line.name(), position.partition, position.offset)
+            })
         });
         let waited = self.closing.run_until_cancelled(try_join_all(all)).await;
         waited.ok_or(ProcessorError::Ending)?.map_err(ProcessorError::from).map(|_| ())
@@ -73,22 +86,29 @@ impl Processing {
         self.ended.subscribe()
     }
 
-    fn shipped(&self, topic: &str) -> Result<&Shipped, ProcessorError> {
-        let found = self.shipped.iter().find(|shipped| shipped.topic == topic);
-        found.map(Arc::as_ref).ok_or_else(|| ProcessorError::UnknownTopic(topic.to_owned()))
+    /// The pathway that decides what a topic takes.
+    fn owner(&self, topic: &str) -> Result<Arc<Pathway>, ProcessorError> {
+        let known = self.registry.known();
+        let owner = known.of_topic(topic).find_map(|line| line.active().map(Arc::clone));
+        owner.ok_or_else(|| match known.of_topic(topic).next() {
+            Some(line) => {
+                ProcessorError::InactiveTopic { topic: topic.to_owned(), pathway: line.name().to_owned() }
+            }
+            None => ProcessorError::UnknownTopic(topic.to_owned()),
+        })
     }
 }
 
 /// An event for the log, or everything that is wrong with it.
-fn accept(shipped: &Shipped, event: Envelope, now_us: i64) -> Result<NewEvent, ProcessorError> {
+fn accept(owner: &Pathway, topic: &str, event: Envelope, now_us: i64) -> Result<NewEvent, ProcessorError> {
     let data = event.parse().map_err(|violation| ProcessorError::Invalid(vec![violation]))?;
-    let violations = shipped.pathway.check_input(&data);
+    let violations = owner.check_input(&data);
     if !violations.is_empty() {
         return Err(ProcessorError::Invalid(violations));
     }
-    let event = event.completed(&shipped.topic, &data, now_us);
+    let event = event.completed(topic, &data, now_us);
     let partition_key = if event.partition_key.is_empty() {
-        shipped.pathway.definition().key(&data).map_err(|fault| {
+        owner.definition().key(&data).map_err(|fault| {
             ProcessorError::Invalid(vec![Violation::new("partition_key", fault.message().to_owned())])
         })?
     } else {

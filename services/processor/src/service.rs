@@ -1,9 +1,10 @@
 //! The service: what it is built of, what it does for its callers, and how it runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pathway_engine::Tools;
+use pathway_engine::{Definition, Pathway, Tools};
 use pathway_finance::{Currency, TimeZone};
 use pathway_kernel::{Fault, Violation};
 use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
@@ -17,11 +18,12 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Config, DEFAULTS};
 use crate::error::ProcessorError;
 use crate::grpc;
-use crate::pathways::{Shipped, shipped};
+use crate::pathways;
 use crate::processing::Processing;
+use crate::registry::{Registry, compile};
 use crate::store::Store;
 use crate::tools::{AnalyticsApply, DatasyncWrite, NotificationsSend, Reader};
-use crate::worker::Worker;
+use crate::workers::Workers;
 
 /// The service of topics and pathways.
 #[derive(Debug)]
@@ -89,27 +91,22 @@ impl Component for Processor {
                 notifications: Target::parse(&config.peers.notifications)?,
             },
         };
-        let channel = |name, target| Channel::new(name, target, ChannelConfig::default());
-        let tools = Tools::default()
-            .with(Arc::new(DatasyncWrite::new(channel("datasync", peers.datasync), reader)))
-            .with(Arc::new(AnalyticsApply::new(channel("analytics", peers.analytics))))
-            .with(Arc::new(NotificationsSend::new(channel("notifications", peers.notifications))));
-        let shipped: Vec<Arc<Shipped>> = shipped(&config.topics, &tools)?.into_iter().map(Arc::new).collect();
-
+        let tools = tools(peers, reader);
         let store = Store::open(&config.store_config()).await?;
         let settings = TopicsConfig { partitions: config.topics.partitions };
         let topics = Topics::new(store.db(), settings, deps.env.clock.clone()).await?;
-        for shipped in &shipped {
-            topics.open(&shipped.topic).await?;
-        }
+        let registry = Registry::open(store.clone(), topics.clone(), tools.clone()).await?;
         let processing = Processing {
             store,
-            shipped: Arc::new(shipped),
+            registry,
+            tools,
+            topic_names: config.topics,
             closing: CancellationToken::new(),
             topics,
             clock: deps.env.clock.clone(),
             ended: broadcast::Sender::new(BEHIND),
         };
+        pathways::start(&processing, &config.pathways.directory).await?;
         Ok(Self {
             processing,
             env: deps.env,
@@ -125,11 +122,7 @@ impl Component for Processor {
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
         let tasks = TaskTracker::new();
         let closing = self.processing.closing.clone();
-        for shipped in self.processing.shipped.iter() {
-            for partition in 0..self.processing.topics.partitions() {
-                tasks.spawn(self.worker(shipped, partition).run(closing.clone()));
-            }
-        }
+        tasks.spawn(Workers::new(self.processing.clone(), self.env.rng.clone()).run(closing.clone()));
         let (store, keep) = (self.processing.store.clone(), self.keep_executions);
         tasks.spawn(closing.clone().run_until_cancelled_owned(trim(store, keep)));
         tasks.close();
@@ -146,18 +139,27 @@ impl Component for Processor {
     }
 }
 
-impl Processor {
-    fn worker(&self, shipped: &Arc<Shipped>, partition: i32) -> Worker {
-        Worker {
-            partition,
-            shipped: Arc::clone(shipped),
-            topics: self.processing.topics.clone(),
-            store: self.processing.store.clone(),
-            clock: self.env.clock.clone(),
-            rng: self.env.rng.clone(),
-            ended: self.processing.ended.clone(),
-        }
-    }
+/// The tools that pathways may use. Nothing is connected before the first call.
+fn tools(peers: Peers, reader: Reader) -> Tools {
+    let channel = |name, target| Channel::new(name, target, ChannelConfig::default());
+    Tools::default()
+        .with(Arc::new(DatasyncWrite::new(channel("datasync", peers.datasync), reader)))
+        .with(Arc::new(AnalyticsApply::new(channel("analytics", peers.analytics))))
+        .with(Arc::new(NotificationsSend::new(channel("notifications", peers.notifications))))
+}
+
+/// Checks a definition as a processor with the default configuration would, without one. `schemas` are the files that it refers to, by name.
+///
+/// # Errors
+/// Every mistake as a violation of the field that it is in.
+pub fn validate(definition: &str, schemas: &BTreeMap<String, String>) -> Result<Definition, Fault> {
+    // Never called, so never connected.
+    let nowhere = Target::parse("http://127.0.0.1:1")?;
+    let peers = Peers { datasync: nowhere.clone(), analytics: nowhere.clone(), notifications: nowhere };
+    let reader = Reader { currency: Currency::parse("USD").map_err(Fault::internal)?, zone: TimeZone::utc() };
+    let checked = compile(definition, schemas, &tools(peers, reader));
+    let wrong = |mistakes| ProcessorError::Definition { file: String::new(), mistakes };
+    checked.map(Pathway::into_definition).map_err(|mistakes| wrong(mistakes).into())
 }
 
 async fn trim(store: Store, keep: i64) {

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod executions;
+mod pathways;
 
 use pathway_store::{Db, Migration, StoreConfig, StoreError, Val};
 use pathway_topics::Topics;
@@ -9,10 +10,12 @@ use pathway_topics::Topics;
 use crate::error::ProcessorError;
 pub(crate) use dead_letters::{DeadLetter, Resolution};
 pub(crate) use executions::{Execution, NodeRecord, Status};
+pub(crate) use pathways::{Activation, Origin, Start, Version};
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration { number: 1, name: "executions", sql: include_str!("../migrations/0001_executions.sql") },
     Migration { number: 2, name: "resolutions", sql: include_str!("../migrations/0002_resolutions.sql") },
+    Migration { number: 3, name: "pathways", sql: include_str!("../migrations/0003_pathways.sql") },
 ];
 
 /// What a batch leaves behind.

@@ -6,20 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pathway_engine::{BatchOutcome, EventOutcome, Failure, Input, Position};
-use pathway_kernel::{Backoff, Clock, Code, Fault, Rng, stable_id};
-use pathway_topics::{StoredEvent, Topics};
+use pathway_engine::{BatchOutcome, DefinitionError, EventOutcome, Failure, Input, Pathway, Position};
+use pathway_kernel::{Backoff, Code, Fault, Rng, stable_id};
+use pathway_topics::StoredEvent;
 use prost::Message as _;
 use serde_json::Value;
-use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::events::Envelope;
-use crate::pathways::Shipped;
-use crate::store::{DeadLetter, Ended, Execution, NodeRecord, Status, Store};
+use crate::processing::Processing;
+use crate::store::{DeadLetter, Ended, Execution, NodeRecord, Status};
 
 /// The most events of a batch.
 const BATCH: usize = 512;
@@ -32,12 +31,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) partition: i32,
-    pub(crate) shipped: Arc<Shipped>,
-    pub(crate) topics: Topics,
-    pub(crate) store: Store,
-    pub(crate) clock: Clock,
+    /// The pathway's name, which is also that of its group in the topic.
+    pub(crate) pathway: String,
+    pub(crate) topic: String,
+    pub(crate) processing: Processing,
     pub(crate) rng: Rng,
-    pub(crate) ended: broadcast::Sender<Arc<Vec<Execution>>>,
 }
 
 /// An event that is to be run, with what its history needs.
@@ -52,12 +50,12 @@ struct Event {
 impl Worker {
     /// Works until `shutdown`. A batch that is under way is abandoned: it was not committed, so it runs again.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let span = tracing::info_span!("worker", topic = self.shipped.topic, partition = self.partition);
+        let span = tracing::info_span!("worker", pathway = self.pathway, partition = self.partition);
         let _ = shutdown.run_until_cancelled(self.work().instrument(span)).await;
     }
 
     async fn work(&self) {
-        let mut appended = self.topics.subscribe_appends(&self.shipped.topic);
+        let mut appended = self.processing.topics.subscribe_appends(&self.topic);
         let backoff = parked_backoff();
         let mut tries = 0;
         loop {
@@ -85,32 +83,47 @@ impl Worker {
 
     /// Runs one batch; false where there was none. An error means that it has to be run again.
     async fn step(&self, attempt: u32) -> Result<bool, Fault> {
-        let (topic, group) = (&self.shipped.topic, self.shipped.pathway.definition().name());
-        let next = self.topics.committed(topic, group, self.partition).await?;
-        let stored = self.topics.fetch(topic, self.partition, next, BATCH).await?;
-        let Some(last) = stored.last().map(|event| event.offset) else { return Ok(false) };
-        let events: Vec<Event> = stored.into_iter().map(|stored| self.event(stored)).collect();
-        let span = batch_span(&events);
-        self.run_batch(events, last + 1, attempt, &span).instrument(span.clone()).await?;
+        let topics = &self.processing.topics;
+        let next = topics.committed(&self.topic, &self.pathway, self.partition).await?;
+        let mut stored = topics.fetch(&self.topic, self.partition, next, BATCH).await?;
+        let Some(first) = stored.first().map(|event| event.offset) else { return Ok(false) };
+        // Asked for after the events were read: every activation that decides one of them is known.
+        let current = self.processing.registry.current().await?;
+        let line = current.line(&self.pathway).ok_or_else(|| not_registered(&self.pathway))?;
+        let (stretch, until) = line.at(self.partition, first);
+        stored.retain(|event| event.offset < until);
+        let next = stored.last().map_or(first, |event| event.offset + 1);
+        match &stretch.pathway {
+            None => self.end(next, Vec::new(), Vec::new()).await?,
+            Some(Err(mistakes)) => return Err(not_runnable(&self.pathway, mistakes)),
+            Some(Ok(pathway)) => {
+                let events: Vec<Event> = stored.into_iter().map(|stored| self.event(stored)).collect();
+                let span = batch_span(&events);
+                self.run_batch(pathway, events, next, attempt, &span).instrument(span.clone()).await?;
+            }
+        }
         Ok(true)
     }
 
     async fn run_batch(
         &self,
+        pathway: &Pathway,
         events: Vec<Event>,
         next: i64,
         attempt: u32,
         span: &tracing::Span,
     ) -> Result<(), Fault> {
-        let (started_at_us, begun) = (self.clock.now_us(), Instant::now());
-        let epoch: Arc<str> = self.topics.epoch().into();
+        let (started_at_us, begun) = (self.processing.clock.now_us(), Instant::now());
+        // An offset names an event only within its topic.
+        let epoch: Arc<str> = format!("{}/{}", self.processing.topics.epoch(), self.topic).into();
         let inputs = events.iter().map(|event| event.input(&epoch)).collect();
-        let outcomes = match self.shipped.pathway.run(inputs).await {
+        let outcomes = match pathway.run(inputs).await {
             BatchOutcome::Done(outcomes) => outcomes,
             BatchOutcome::Park(fault) => return Err(fault),
         };
         let run = Run {
             worker: self,
+            version: pathway.definition().version(),
             started_at_us,
             duration_us: micros(begun.elapsed()),
             attempts: i32::try_from(attempt).unwrap_or(i32::MAX),
@@ -124,19 +137,28 @@ impl Worker {
         if !dead_letters.is_empty() {
             tracing::warn!(count = dead_letters.len(), "events failed for good");
         }
+        self.end(next, executions, dead_letters).await
+    }
+
+    /// Keeps what a batch left behind, with the offset.
+    async fn end(
+        &self,
+        next: i64,
+        executions: Vec<Execution>,
+        dead_letters: Vec<DeadLetter>,
+    ) -> Result<(), Fault> {
         let ended = Ended {
-            topic: self.shipped.topic.clone(),
-            group: self.shipped.pathway.definition().name().to_owned(),
+            topic: self.topic.clone(),
+            group: self.pathway.clone(),
             partition: self.partition,
             next,
             executions: executions.clone(),
             dead_letters,
         };
-        self.store.end(ended).await?;
-        let group = self.shipped.pathway.definition().name();
-        self.topics.notify_committed(&self.shipped.topic, group, self.partition, next);
+        self.processing.store.end(ended).await?;
+        self.processing.topics.notify_committed(&self.topic, &self.pathway, self.partition, next);
         // Nobody may be watching.
-        let _ = self.ended.send(Arc::new(executions));
+        let _ = self.processing.ended.send(Arc::new(executions));
         Ok(())
     }
 
@@ -144,7 +166,8 @@ impl Worker {
         // What was appended was an envelope; anything else has no data and fails by its schema, as a dead letter.
         let envelope = Envelope::decode(&*stored.payload).unwrap_or_default();
         let (partition, offset) = (stored.partition.to_string(), stored.offset.to_string());
-        let parts = [self.topics.epoch(), self.shipped.topic.as_str(), partition.as_str(), offset.as_str()];
+        let epoch = self.processing.topics.epoch();
+        let parts = [epoch, self.pathway.as_str(), self.topic.as_str(), partition.as_str(), offset.as_str()];
         let execution_id = stable_id(stored.appended_at_us, &parts);
         Event { stored, envelope, execution_id }
     }
@@ -169,6 +192,7 @@ impl Event {
 /// What the executions of one batch have in common.
 struct Run<'a> {
     worker: &'a Worker,
+    version: &'a str,
     started_at_us: i64,
     duration_us: i64,
     attempts: i32,
@@ -179,7 +203,6 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn execution(&self, event: &Event, outcome: &EventOutcome) -> Execution {
-        let definition = self.worker.shipped.pathway.definition();
         let nodes = outcome.nodes.iter().map(|run| NodeRecord {
             node: run.node.clone(),
             status: NodeRecord::status_code(run.status),
@@ -189,10 +212,10 @@ impl Run<'_> {
         });
         Execution {
             id: event.execution_id,
-            pathway: definition.name().to_owned(),
-            version: definition.version().to_owned(),
+            pathway: self.worker.pathway.clone(),
+            version: self.version.to_owned(),
             event_id: event.envelope.id.clone(),
-            topic: self.worker.shipped.topic.clone(),
+            topic: self.worker.topic.clone(),
             partition: event.stored.partition,
             offset: event.stored.offset,
             status: if outcome.failure.is_none() { Status::Succeeded } else { Status::Failed },
@@ -204,14 +227,13 @@ impl Run<'_> {
     }
 
     fn dead_letter(&self, event: Event, failure: Failure) -> DeadLetter {
-        let definition = self.worker.shipped.pathway.definition();
         let id = event.execution_id.to_string();
         DeadLetter {
             id: stable_id(event.stored.appended_at_us, &["dead letter", id.as_str()]),
             execution_id: event.execution_id,
-            pathway: definition.name().to_owned(),
-            version: definition.version().to_owned(),
-            topic: self.worker.shipped.topic.clone(),
+            pathway: self.worker.pathway.clone(),
+            version: self.version.to_owned(),
+            topic: self.worker.topic.clone(),
             partition: event.stored.partition,
             offset: event.stored.offset,
             event: event.envelope,
@@ -221,10 +243,23 @@ impl Run<'_> {
             message: failure.fault.message().to_owned(),
             violations: failure.fault.violations().to_vec(),
             attempts: self.attempts,
-            failed_at_us: self.worker.clock.now_us(),
+            failed_at_us: self.worker.processing.clock.now_us(),
             trace_id: self.trace_id.clone(),
         }
     }
+}
+
+/// Activations are never removed, so this is a defect; the partition waits rather than lose an event.
+fn not_registered(pathway: &str) -> Fault {
+    let message = format!("the pathway `{pathway}` is not in the store any more");
+    Fault::new(Code::Unavailable, "UNKNOWN_PATHWAY", message)
+}
+
+/// The events wait for a processor that can run their version.
+fn not_runnable(pathway: &str, mistakes: &[DefinitionError]) -> Fault {
+    let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    let message = format!("this processor cannot run a version of `{pathway}`: {}", mistakes.join("; "));
+    Fault::new(Code::Unavailable, "NOT_RUNNABLE", message)
 }
 
 /// A batch of one goes on in its event's trace; a larger one has a trace of its own.

@@ -337,7 +337,7 @@ pub struct Pathway {
     /// Its name.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// The hash of the definition's canonical form.
+    /// The hash of the definition's canonical form: of the active version, or of the newest where none is active.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
     /// The topic that triggers it.
@@ -346,6 +346,15 @@ pub struct Pathway {
     /// Its nodes in the order in which they run.
     #[prost(message, repeated, tag = "4")]
     pub nodes: ::prost::alloc::vec::Vec<PathwayNode>,
+    /// Whether this version takes the events that are published now.
+    #[prost(bool, tag = "5")]
+    pub active: bool,
+    /// Where this version came from.
+    #[prost(enumeration = "PathwayOrigin", tag = "6")]
+    pub origin: i32,
+    /// When this version was registered, microseconds since the Unix epoch.
+    #[prost(int64, tag = "7")]
+    pub registered_at_us: i64,
 }
 /// A node of a pathway.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -359,6 +368,127 @@ pub struct PathwayNode {
     /// The nodes that it waits for.
     #[prost(string, repeated, tag = "3")]
     pub needs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Which pathway.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPathwayRequest {
+    /// Its name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// A version, or the beginning of one that only one version has; empty for the active one, or the newest where none is active.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+}
+/// A pathway.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetPathwayResponse {
+    /// The version that was asked for.
+    #[prost(message, optional, tag = "1")]
+    pub pathway: ::core::option::Option<Pathway>,
+    /// Its definition as it was registered, YAML.
+    #[prost(string, tag = "2")]
+    pub definition: ::prost::alloc::string::String,
+    /// The JSON Schemas that the definition refers to, by file name.
+    #[prost(map = "string, string", tag = "3")]
+    pub schemas: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// All versions, newest first.
+    #[prost(message, repeated, tag = "4")]
+    pub versions: ::prost::alloc::vec::Vec<PathwayVersion>,
+    /// Which was active when, newest first; at most 100.
+    #[prost(message, repeated, tag = "5")]
+    pub activations: ::prost::alloc::vec::Vec<PathwayActivation>,
+}
+/// A registered version.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PathwayVersion {
+    /// The hash of the definition's canonical form.
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// Where it came from.
+    #[prost(enumeration = "PathwayOrigin", tag = "2")]
+    pub origin: i32,
+    /// When it was registered, microseconds since the Unix epoch.
+    #[prost(int64, tag = "3")]
+    pub registered_at_us: i64,
+    /// Whether it takes the events that are published now.
+    #[prost(bool, tag = "4")]
+    pub active: bool,
+}
+/// A change of the version that takes events.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PathwayActivation {
+    /// The version from then on; empty where none was.
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// When, microseconds since the Unix epoch.
+    #[prost(int64, tag = "2")]
+    pub activated_at_us: i64,
+}
+/// A definition to keep.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RegisterPathwayRequest {
+    /// The definition, YAML of at most 256 KiB. INVALID_ARGUMENT names every mistake in it with its path, its code and a hint.
+    #[prost(string, tag = "1")]
+    pub definition: ::prost::alloc::string::String,
+    /// The JSON Schemas that the definition refers to with `$ref`, by file name.
+    #[prost(map = "string, string", tag = "2")]
+    pub schemas: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Activate it too.
+    #[prost(bool, tag = "3")]
+    pub activate: bool,
+    /// Only check: nothing is kept.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+/// What was kept.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RegisterPathwayResponse {
+    /// The version.
+    #[prost(message, optional, tag = "1")]
+    pub pathway: ::core::option::Option<Pathway>,
+    /// Whether it had not been registered before.
+    #[prost(bool, tag = "2")]
+    pub created: bool,
+}
+/// Which version is to run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActivatePathwayRequest {
+    /// The pathway's name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The version, or the beginning of one that only one version has. Required.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+}
+/// What runs now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ActivatePathwayResponse {
+    /// The version that takes events from now on.
+    #[prost(message, optional, tag = "1")]
+    pub pathway: ::core::option::Option<Pathway>,
+    /// The version that did before; empty where none did.
+    #[prost(string, tag = "2")]
+    pub previous_version: ::prost::alloc::string::String,
+}
+/// Which pathway is to stop.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeactivatePathwayRequest {
+    /// Its name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// What stopped.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeactivatePathwayResponse {
+    /// The version that took events before.
+    #[prost(string, tag = "1")]
+    pub previous_version: ::prost::alloc::string::String,
 }
 /// How an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -426,6 +556,43 @@ impl NodeStatus {
             "NODE_STATUS_SUCCEEDED" => Some(Self::Succeeded),
             "NODE_STATUS_FAILED" => Some(Self::Failed),
             "NODE_STATUS_SKIPPED" => Some(Self::Skipped),
+            _ => None,
+        }
+    }
+}
+/// Where a version came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PathwayOrigin {
+    /// Not given.
+    Unspecified = 0,
+    /// It ships with the processor.
+    Shipped = 1,
+    /// A file of the directory that the processor was started with.
+    File = 2,
+    /// RegisterPathway.
+    Api = 3,
+}
+impl PathwayOrigin {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PATHWAY_ORIGIN_UNSPECIFIED",
+            Self::Shipped => "PATHWAY_ORIGIN_SHIPPED",
+            Self::File => "PATHWAY_ORIGIN_FILE",
+            Self::Api => "PATHWAY_ORIGIN_API",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PATHWAY_ORIGIN_UNSPECIFIED" => Some(Self::Unspecified),
+            "PATHWAY_ORIGIN_SHIPPED" => Some(Self::Shipped),
+            "PATHWAY_ORIGIN_FILE" => Some(Self::File),
+            "PATHWAY_ORIGIN_API" => Some(Self::Api),
             _ => None,
         }
     }
@@ -719,7 +886,7 @@ pub mod processor_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lists the registered pathways.
+        /// Lists the registered pathways, by name.
         pub async fn list_pathways(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPathwaysRequest>,
@@ -745,6 +912,127 @@ pub mod processor_service_client {
                     GrpcMethod::new(
                         "pathway.processor.v1.ProcessorService",
                         "ListPathways",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One pathway: its definition, its versions, and when which was active. NOT_FOUND where there is no such one.
+        pub async fn get_pathway(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPathwayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPathwayResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/GetPathway",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "GetPathway",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Checks a definition and keeps it. What is kept never changes: the same definition again answers what was kept before.
+        pub async fn register_pathway(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RegisterPathwayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RegisterPathwayResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/RegisterPathway",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "RegisterPathway",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets a version run the events that are published from now on. Those published before stay on the version of then. To go back, activate
+        /// the version before.
+        pub async fn activate_pathway(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ActivatePathwayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ActivatePathwayResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/ActivatePathway",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "ActivatePathway",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets a pathway take no more events. Those published before are still run. FAILED_PRECONDITION where it is not active.
+        pub async fn deactivate_pathway(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeactivatePathwayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeactivatePathwayResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/DeactivatePathway",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "DeactivatePathway",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -824,12 +1112,45 @@ pub mod processor_service_server {
             tonic::Response<super::DiscardDeadLettersResponse>,
             tonic::Status,
         >;
-        /// Lists the registered pathways.
+        /// Lists the registered pathways, by name.
         async fn list_pathways(
             &self,
             request: tonic::Request<super::ListPathwaysRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListPathwaysResponse>,
+            tonic::Status,
+        >;
+        /// One pathway: its definition, its versions, and when which was active. NOT_FOUND where there is no such one.
+        async fn get_pathway(
+            &self,
+            request: tonic::Request<super::GetPathwayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPathwayResponse>,
+            tonic::Status,
+        >;
+        /// Checks a definition and keeps it. What is kept never changes: the same definition again answers what was kept before.
+        async fn register_pathway(
+            &self,
+            request: tonic::Request<super::RegisterPathwayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RegisterPathwayResponse>,
+            tonic::Status,
+        >;
+        /// Lets a version run the events that are published from now on. Those published before stay on the version of then. To go back, activate
+        /// the version before.
+        async fn activate_pathway(
+            &self,
+            request: tonic::Request<super::ActivatePathwayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ActivatePathwayResponse>,
+            tonic::Status,
+        >;
+        /// Lets a pathway take no more events. Those published before are still run. FAILED_PRECONDITION where it is not active.
+        async fn deactivate_pathway(
+            &self,
+            request: tonic::Request<super::DeactivatePathwayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeactivatePathwayResponse>,
             tonic::Status,
         >;
     }
@@ -1270,6 +1591,189 @@ pub mod processor_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListPathwaysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/GetPathway" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPathwaySvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::GetPathwayRequest>
+                    for GetPathwaySvc<T> {
+                        type Response = super::GetPathwayResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPathwayRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::get_pathway(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPathwaySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/RegisterPathway" => {
+                    #[allow(non_camel_case_types)]
+                    struct RegisterPathwaySvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::RegisterPathwayRequest>
+                    for RegisterPathwaySvc<T> {
+                        type Response = super::RegisterPathwayResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RegisterPathwayRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::register_pathway(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RegisterPathwaySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/ActivatePathway" => {
+                    #[allow(non_camel_case_types)]
+                    struct ActivatePathwaySvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::ActivatePathwayRequest>
+                    for ActivatePathwaySvc<T> {
+                        type Response = super::ActivatePathwayResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ActivatePathwayRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::activate_pathway(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ActivatePathwaySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/DeactivatePathway" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeactivatePathwaySvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::DeactivatePathwayRequest>
+                    for DeactivatePathwaySvc<T> {
+                        type Response = super::DeactivatePathwayResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeactivatePathwayRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::deactivate_pathway(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeactivatePathwaySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

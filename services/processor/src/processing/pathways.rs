@@ -1,0 +1,172 @@
+//! Registering and activating pathways.
+
+use pathway_engine::Pathway;
+
+use super::Processing;
+use crate::error::ProcessorError;
+use crate::pathways::{Source, topic_of};
+use crate::registry::compile;
+use crate::store::{Activation, Origin, Start, Version};
+
+/// A version that is kept, and what it is made of.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) version: Version,
+    pub(crate) pathway: Pathway,
+    pub(crate) topic: String,
+    /// Whether it was not kept before.
+    pub(crate) created: bool,
+}
+
+/// A pathway through time.
+#[derive(Debug)]
+pub(crate) struct History {
+    /// The version that was asked for.
+    pub(crate) chosen: Kept,
+    /// All, newest first.
+    pub(crate) versions: Vec<Version>,
+    /// Oldest first.
+    pub(crate) activations: Vec<Activation>,
+}
+
+// === impl Processing ===
+
+impl Processing {
+    /// Checks a definition; nothing is kept.
+    pub(crate) fn validate(&self, source: Source) -> Result<Kept, ProcessorError> {
+        let pathway = compile(&source.definition, &source.schemas, &self.tools)
+            .map_err(|mistakes| ProcessorError::Definition { file: source.file, mistakes })?;
+        let definition = pathway.definition();
+        let topic = topic_of(definition, source.origin, &self.topic_names);
+        // What a run leaves behind is kept under the topic; another one would begin anew under an old name.
+        if let Some(line) = self.registry.known().line(definition.name())
+            && line.topic() != topic
+            && source.origin != Origin::Shipped
+        {
+            return Err(ProcessorError::TopicChanged { old: line.topic().to_owned(), new: topic });
+        }
+        let mut schemas = source.schemas;
+        schemas.retain(|name, _| source.definition.contains(name.as_str()));
+        let version = Version {
+            name: definition.name().to_owned(),
+            version: definition.version().to_owned(),
+            origin: source.origin,
+            definition: source.definition,
+            schemas,
+            registered_at_us: self.clock.now_us(),
+        };
+        Ok(Kept { version, pathway, topic, created: false })
+    }
+
+    /// Checks a definition and keeps it.
+    pub(crate) async fn keep(&self, source: Source) -> Result<Kept, ProcessorError> {
+        let mut kept = self.validate(source)?;
+        kept.created = self.store.add_version(&kept.version).await?;
+        if !kept.created {
+            // Registered before, perhaps from elsewhere: what is kept never changes.
+            let versions = self.store.versions(&kept.version.name).await?;
+            let before = versions.into_iter().find(|before| before.version == kept.version.version);
+            kept.version = before.unwrap_or(kept.version);
+        }
+        Ok(kept)
+    }
+
+    /// Lets a version run events; answers the version that did before.
+    pub(crate) async fn let_run(&self, kept: &Kept, start: Start) -> Result<Option<String>, ProcessorError> {
+        self.topics.open(&kept.topic).await?;
+        let (name, version) = (&kept.version.name, &kept.version.version);
+        let now_us = self.clock.now_us();
+        let previous =
+            self.store.activate(&self.topics, name, Some(version), &kept.topic, start, now_us).await?;
+        self.registry.reload().await?;
+        if previous.as_ref() != Some(version) {
+            tracing::info!(pathway = name, version, "activated a pathway");
+        }
+        Ok(previous)
+    }
+
+    /// Whether this version takes the events that are published now, as far as this process knows.
+    pub(crate) fn runs(&self, kept: &Kept) -> bool {
+        let known = self.registry.known();
+        let active = known.line(&kept.version.name).and_then(|line| line.active_version());
+        active == Some(kept.version.version.as_str())
+    }
+
+    /// Activates a version, named in full or by the beginning that no other version has.
+    pub(crate) async fn activate(
+        &self,
+        name: &str,
+        version: &str,
+    ) -> Result<(Kept, Option<String>), ProcessorError> {
+        let kept = self.pathway(name, version).await?.chosen;
+        let previous = self.let_run(&kept, Start::Next).await?;
+        Ok((kept, previous))
+    }
+
+    /// Lets a pathway take no more events; answers the version that took them.
+    pub(crate) async fn deactivate(&self, name: &str) -> Result<String, ProcessorError> {
+        let current = self.registry.current().await?;
+        let Some(line) = current.line(name) else {
+            // Registered or not, it takes no events.
+            let is_known = !self.store.versions(name).await?.is_empty();
+            let name = name.to_owned();
+            return Err(if is_known {
+                ProcessorError::NotActive(name)
+            } else {
+                ProcessorError::UnknownPathway(name)
+            });
+        };
+        let now_us = self.clock.now_us();
+        let previous =
+            self.store.activate(&self.topics, name, None, line.topic(), Start::Next, now_us).await?;
+        self.registry.reload().await?;
+        let previous = previous.ok_or_else(|| ProcessorError::NotActive(name.to_owned()))?;
+        tracing::info!(pathway = name, version = previous, "deactivated a pathway");
+        Ok(previous)
+    }
+
+    /// A pathway's versions and activations. An empty `version` means the active one, or the newest where none is active.
+    pub(crate) async fn pathway(&self, name: &str, version: &str) -> Result<History, ProcessorError> {
+        let versions = self.store.versions(name).await?;
+        if name.is_empty() || versions.is_empty() {
+            return Err(ProcessorError::UnknownPathway(name.to_owned()));
+        }
+        let activations = self.store.activations(name).await?;
+        let active = activations.last().and_then(|last| last.version.as_deref());
+        let asked = match (version, active) {
+            ("", Some(active)) => active,
+            (asked, _) => asked,
+        };
+        let mut found = versions.iter().filter(|kept| kept.version.starts_with(asked));
+        let chosen = match (found.next(), found.next()) {
+            (Some(newest), _) if asked.is_empty() => newest,
+            (Some(only), None) => only,
+            (first, _) => {
+                let (name, version) = (name.to_owned(), version.to_owned());
+                return Err(ProcessorError::UnknownVersion { name, version, ambiguous: first.is_some() });
+            }
+        };
+        let pathway = self
+            .registry
+            .compile(chosen)
+            .map_err(|mistakes| ProcessorError::Definition { file: String::new(), mistakes })?;
+        let topic = topic_of(pathway.definition(), chosen.origin, &self.topic_names);
+        let chosen = Kept { version: chosen.clone(), pathway, topic, created: false };
+        Ok(History { chosen, versions, activations })
+    }
+
+    /// Every pathway: its active version, or its newest where none is active.
+    pub(crate) async fn pathways(&self) -> Result<Vec<(Kept, bool)>, ProcessorError> {
+        let mut names: Vec<String> =
+            self.store.versions("").await?.into_iter().map(|kept| kept.name).collect();
+        names.dedup();
+        self.registry.current().await?;
+        let mut pathways = Vec::with_capacity(names.len());
+        for name in names {
+            let chosen = self.pathway(&name, "").await?.chosen;
+            let active = self.runs(&chosen);
+            pathways.push((chosen, active));
+        }
+        Ok(pathways)
+    }
+}
