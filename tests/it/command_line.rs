@@ -60,3 +60,52 @@ fn one_event_may_have_many_lines_and_control_characters_are_not_obeyed() {
     let listed = services.pathway(&["executions"]).succeeded();
     assert!(!listed.stdout.contains('\u{1b}') && listed.stdout.contains("\\u{1b}[2J"), "{}", listed.stdout);
 }
+
+/// A version of the pathway that ships which writes and tells nobody.
+const QUIET: &str = "
+pathway: transactions
+on: { topic: transactions, key: input.user_id }
+input: { $ref: any.json }
+nodes:
+  update: { use: datasync.write, with: { record: '${input}' } }
+";
+
+#[test]
+fn a_pathway_is_checked_registered_activated_and_taken_back() {
+    let services = Services::start(Layout::AllInOne);
+    let _ = services.file("any.json", r#"{"type":"object"}"#);
+    let good = services.file("quiet.yaml", QUIET);
+    let bad =
+        services.file("bad.yaml", QUIET.replace("datasync.write", "datasync.read").replace("user_id }", "}"));
+    let (good, bad) = (good.to_str().unwrap(), bad.to_str().unwrap());
+
+    let nowhere = ["--server", "http://127.0.0.1:1"];
+    let run = services.pathway(&["pathways", "validate", good, "--json", nowhere[0], nowhere[1]]);
+    let checked = run.succeeded().json();
+    let run = services.pathway(&["pathways", "validate", bad]).failed();
+    assert!(run.stderr.contains("on.key") || run.stderr.contains("nodes.update.use"), "{}", run.stderr);
+    let _ = services.pathway(&["pathways", "register", bad]).failed();
+
+    let shipped = services.pathway(&["pathways", "show", "transactions", "--json"]).succeeded().json();
+    let kept = services.pathway(&["pathways", "register", good, "--json"]).succeeded().json();
+    assert_eq!((&kept["version"], &kept["active"]), (&checked["version"], &json!(false)));
+    let version = kept["version"].as_str().unwrap();
+    let run = services.pathway(&["pathways", "activate", "transactions", &version[..6], "--json"]);
+    assert_eq!(run.succeeded().json()["previous_version"], shipped["version"]);
+    let _ = services.pathway(&["publish", "transactions", "--data", &event("1"), "--wait"]).succeeded();
+    let ran = services.pathway(&["executions", "--json"]).succeeded().json();
+    assert_eq!(ran["executions"][0]["version"], kept["version"]);
+
+    let _ = services.pathway(&["pathways", "deactivate", "transactions"]).succeeded();
+    let refused = services.pathway(&["publish", "transactions", "--data", &event("2")]).failed();
+    assert!(refused.stderr.contains("pathways activate"), "{}", refused.stderr);
+    let back = shipped["version"].as_str().unwrap();
+    let _ = services.pathway(&["pathways", "activate", "transactions", back]).succeeded();
+    let listed = services.pathway(&["pathways", "--json"]).succeeded().json();
+    assert_eq!(
+        (&listed["pathways"][0]["version"], &listed["pathways"][0]["active"]),
+        (&shipped["version"], &json!(true))
+    );
+    let shown = services.pathway(&["pathways", "show", "transactions", "--version", version, "--definition"]);
+    assert_eq!(shown.succeeded().stdout.trim(), QUIET.trim());
+}

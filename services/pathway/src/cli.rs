@@ -74,8 +74,8 @@ pub enum Command {
     Executions(Executions),
     /// List events that failed for good, newest first; redrive or discard them.
     DeadLetters(DeadLetters),
-    /// List the registered pathways.
-    Pathways,
+    /// List the registered pathways; check, register, activate one.
+    Pathways(Pathways),
     /// Follow executions as they end.
     Watch(Watch),
 }
@@ -305,6 +305,57 @@ pub struct Redrive {
     pub timeout: u64,
 }
 
+/// `pathway pathways`
+#[derive(Debug, Args)]
+pub struct Pathways {
+    /// What to do with them; they are listed unless it is said.
+    #[command(subcommand)]
+    pub action: Option<PathwayAction>,
+}
+
+/// What can be done with pathways.
+#[derive(Debug, Subcommand)]
+pub enum PathwayAction {
+    /// List all, each with its active version.
+    List,
+    /// Show one: its nodes, its versions, and when which was active.
+    Show {
+        /// The pathway's name.
+        name: String,
+        /// A version, or the beginning of one; the active one unless given.
+        #[arg(long)]
+        version: Option<String>,
+        /// Print the definition and nothing else.
+        #[arg(long)]
+        definition: bool,
+    },
+    /// Check a definition; needs no server.
+    Validate {
+        /// The definition, YAML, with its schemas beside it.
+        file: PathBuf,
+    },
+    /// Check a definition and keep it; a version that is kept never changes.
+    Register {
+        /// The definition, YAML, with its schemas beside it.
+        file: PathBuf,
+        /// Let it run the events that are published from now on.
+        #[arg(long)]
+        activate: bool,
+    },
+    /// Let a version run the events that are published from now on; to go back, activate the one before.
+    Activate {
+        /// The pathway's name.
+        name: String,
+        /// The version, or the beginning of one.
+        version: String,
+    },
+    /// Let a pathway take no more events.
+    Deactivate {
+        /// The pathway's name.
+        name: String,
+    },
+}
+
 /// `pathway watch`
 #[derive(Debug, Args)]
 pub struct Watch {
@@ -378,7 +429,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, &args).await,
         Command::Executions(args) => commands::executions::run(&mesh()?, &out, &args).await,
         Command::DeadLetters(args) => commands::dead_letters::run(&mesh()?, &out, &args).await,
-        Command::Pathways => commands::pathways::run(&mesh()?, &out).await,
+        Command::Pathways(args) => commands::pathways::run(mesh, &out, &args).await,
         Command::Watch(args) => commands::watch::run(&mesh()?, &out, &args).await,
     }
 }

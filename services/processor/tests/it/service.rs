@@ -27,9 +27,19 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it over a data directory.
     pub(crate) async fn start(directory: &TempDir, peers: Peers) -> Self {
+        Self::start_with(directory, peers, |_| ()).await
+    }
+
+    /// Starts it with changes to its configuration.
+    pub(crate) async fn start_with(
+        directory: &TempDir,
+        peers: Peers,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let env = Env { clock: Clock::system(), rng: Rng::seeded(1) };
         let set = |config: &mut Config| {
             config.data_dir = directory.path().to_owned();
+            change(config);
         };
         let running = Running::start::<Processor>(set, Deps { env, peers: Some(peers) }).await;
         Self { client: ProcessorServiceClient::new(running.channel()), running }

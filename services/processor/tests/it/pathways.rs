@@ -1,0 +1,207 @@
+//! Versions: registering, activating, going back.
+
+use std::collections::HashMap;
+
+use pathway_kernel::{Code, Fault};
+use pathway_proto::pathway::processor::v1 as api;
+use pathway_rpc::from_status;
+
+use crate::peers::Script;
+use crate::service::{Client, Service, executions, processed, publish, purchase};
+
+/// Only writes: a version of `transactions` that tells nobody.
+const QUIET: &str = "
+pathway: transactions
+on: { topic: transactions, key: input.user_id }
+input: { $ref: any.json }
+nodes:
+  update: { use: datasync.write, with: { record: '${input}' } }
+";
+/// A second pathway on the same topic.
+const SECOND: &str = "
+pathway: copies
+on: { topic: transactions, key: input.user_id }
+nodes:
+  copy: { use: datasync.write, with: { record: '${input}' } }
+";
+
+async fn register(
+    client: &Client,
+    definition: &str,
+    activate: bool,
+) -> Result<api::RegisterPathwayResponse, Fault> {
+    let request = api::RegisterPathwayRequest {
+        definition: definition.to_owned(),
+        schemas: HashMap::from([("any.json".to_owned(), r#"{"type":"object"}"#.to_owned())]),
+        activate,
+        validate_only: false,
+    };
+    client.clone().register_pathway(request).await.map(tonic::Response::into_inner).map_err(from_status)
+}
+
+async fn activate(client: &Client, name: &str, version: &str) -> Result<String, Fault> {
+    let request = api::ActivatePathwayRequest { name: name.to_owned(), version: version.to_owned() };
+    let answer = client.clone().activate_pathway(request).await.map_err(from_status)?;
+    Ok(answer.into_inner().previous_version)
+}
+
+async fn get(client: &Client, name: &str) -> api::GetPathwayResponse {
+    let request = api::GetPathwayRequest { name: name.to_owned(), version: String::new() };
+    client.clone().get_pathway(request).await.unwrap().into_inner()
+}
+
+async fn versions_run(client: &Client) -> HashMap<String, String> {
+    let executions = executions(client).await.into_iter();
+    executions.map(|execution| (execution.event_id, execution.pathway_version)).collect()
+}
+
+#[tokio::test]
+async fn an_event_stays_on_the_version_of_its_offset() {
+    let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
+    script.state().away = Some(("datasync", u32::MAX));
+    let service = Service::start(&directory, script.serve()).await;
+    let shipped = get(&service.client, "transactions").await.pathway.unwrap().version;
+    let mut results = publish(&service.client, vec![purchase("u", "1")]).await;
+    let quiet = register(&service.client, QUIET, true).await.unwrap().pathway.unwrap();
+    assert!(quiet.active && quiet.version != shipped);
+    results.extend(publish(&service.client, vec![purchase("u", "2")]).await);
+    // A restart between the activation and the runs changes nothing.
+    service.stop().await;
+    script.state().away = None;
+    let service = Service::start(&directory, script.serve()).await;
+    assert_eq!(activate(&service.client, "transactions", &shipped[..8]).await.unwrap(), quiet.version);
+    results.extend(publish(&service.client, vec![purchase("u", "3")]).await);
+    processed(&service.client, &results).await;
+
+    let ran = versions_run(&service.client).await;
+    assert_eq!((&ran["1"], &ran["2"], &ran["3"]), (&shipped, &quiet.version, &shipped));
+    let told: Vec<String> = script.state().notices.iter().map(|notice| notice.dedup_key.clone()).collect();
+    assert_eq!(told, ["1", "3"], "the version between tells nobody");
+    let history = get(&service.client, "transactions").await;
+    let activations: Vec<&str> = history.activations.iter().map(|a| a.version.as_str()).collect();
+    assert_eq!(activations, [&shipped, &quiet.version, &shipped]);
+    assert_eq!(history.versions.iter().filter(|version| version.active).count(), 1);
+    assert!(history.definition.contains("pathway: transactions") && history.schemas.len() == 1);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_registered_stays_as_it_is() {
+    let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
+    let service = Service::start(&directory, script.serve()).await;
+    let first = register(&service.client, QUIET, false).await.unwrap();
+    assert!(first.created && !first.pathway.as_ref().unwrap().active);
+    let layout = format!("# the same\n{QUIET}");
+    let again = register(&service.client, &layout, false).await.unwrap();
+    assert_eq!((again.created, &again.pathway), (false, &first.pathway));
+    // A start registers what ships once more and leaves the choice alone.
+    activate(&service.client, "transactions", &first.pathway.unwrap().version).await.unwrap();
+    service.stop().await;
+    let service = Service::start(&directory, script.serve()).await;
+    let history = get(&service.client, "transactions").await;
+    assert_eq!((history.versions.len(), history.activations.len()), (2, 2));
+    assert_eq!(history.pathway.unwrap().origin(), api::PathwayOrigin::Api);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn every_mistake_is_told_and_nothing_is_kept() {
+    let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
+    let service = Service::start(&directory, script.serve()).await;
+    let broken = QUIET.replace("datasync.write", "datasync.wriet").replace("on: {", "on: { at: noon,");
+    let fault = register(&service.client, &broken, true).await.unwrap_err();
+    assert_eq!(fault.code(), Code::InvalidArgument);
+    let fields: Vec<&str> = fault.violations().iter().map(|violation| violation.field.as_str()).collect();
+    assert!(fields.contains(&"on.at"), "{fields:?}");
+    let elsewhere = QUIET.replace("topic: transactions", "topic: elsewhere");
+    let fault = register(&service.client, &elsewhere, false).await.unwrap_err();
+    assert_eq!(fault.violations()[0].field, "on.topic");
+    for yaml in ["", "]", "pathway: [", "nodes: {}", &"a".repeat(300_000)] {
+        let fault = register(&service.client, yaml, true).await.unwrap_err();
+        assert_eq!(fault.code(), Code::InvalidArgument, "{}", &yaml[..yaml.len().min(20)]);
+    }
+    let mut request = api::RegisterPathwayRequest { definition: SECOND.to_owned(), ..Default::default() };
+    request.validate_only = true;
+    request.activate = true;
+    let valid = service.client.clone().register_pathway(request).await.unwrap().into_inner();
+    assert!(!valid.created && !valid.pathway.unwrap().active);
+    let all = service.client.clone().list_pathways(api::ListPathwaysRequest {}).await.unwrap().into_inner();
+    assert_eq!(all.pathways.len(), 1, "nothing was kept");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_pathway_that_is_not_active_takes_no_events_and_loses_none() {
+    let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
+    script.state().away = Some(("datasync", 2));
+    let service = Service::start(&directory, script.serve()).await;
+    let results = publish(&service.client, vec![purchase("u", "1")]).await;
+    let request = api::DeactivatePathwayRequest { name: "transactions".to_owned() };
+    let previous = service.client.clone().deactivate_pathway(request.clone()).await.unwrap().into_inner();
+    let message = api::PublishRequest { topic: "transactions".to_owned(), events: vec![purchase("u", "2")] };
+    let refused = from_status(service.client.clone().publish(message).await.unwrap_err());
+    assert_eq!((refused.code(), refused.reason()), (Code::FailedPrecondition, "TOPIC_INACTIVE"));
+    processed(&service.client, &results).await;
+    let again = from_status(service.client.clone().deactivate_pathway(request).await.unwrap_err());
+    assert_eq!(again.reason(), "NOT_ACTIVE");
+
+    activate(&service.client, "transactions", &previous.previous_version).await.unwrap();
+    let results = publish(&service.client, vec![purchase("u", "3")]).await;
+    processed(&service.client, &results).await;
+    let mut ran: Vec<String> = versions_run(&service.client).await.into_keys().collect();
+    ran.sort();
+    assert_eq!(ran, ["1", "3"]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn two_pathways_of_a_topic_run_side_by_side() {
+    let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
+    let service = Service::start(&directory, script.serve()).await;
+    let before = publish(&service.client, vec![purchase("u", "1")]).await;
+    processed(&service.client, &before).await;
+    register(&service.client, SECOND, true).await.unwrap();
+    let after = publish(&service.client, vec![purchase("u", "2")]).await;
+    processed(&service.client, &after).await;
+    let mut ran: Vec<(String, String)> = executions(&service.client)
+        .await
+        .into_iter()
+        .map(|execution| (execution.pathway, execution.event_id))
+        .collect();
+    ran.sort();
+    let expected = [("copies", "2"), ("transactions", "1"), ("transactions", "2")];
+    assert_eq!(ran, expected.map(|(pathway, event)| (pathway.to_owned(), event.to_owned())));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_directory_is_active_after_a_start() {
+    let (directory, files, script) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Script::default());
+    std::fs::write(files.path().join("quiet.yaml"), QUIET).unwrap();
+    std::fs::write(files.path().join("any.json"), r#"{"type":"object"}"#).unwrap();
+    std::fs::write(files.path().join("notes.txt"), "not a pathway").unwrap();
+    for _ in 0..2 {
+        let service = Service::start_with(&directory, script.serve(), |config| {
+            config.pathways.directory = files.path().to_owned();
+        })
+        .await;
+        let history = get(&service.client, "transactions").await;
+        assert_eq!(history.pathway.unwrap().origin(), api::PathwayOrigin::File);
+        assert_eq!(history.activations.len(), 2, "what is active already is not activated again");
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_named() {
+    let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
+    let service = Service::start(&directory, script.serve()).await;
+    let unknown = activate(&service.client, "nothing", "1").await.unwrap_err();
+    assert_eq!((unknown.code(), unknown.reason()), (Code::NotFound, "UNKNOWN_PATHWAY"));
+    let unknown = activate(&service.client, "transactions", "xyz").await.unwrap_err();
+    assert_eq!((unknown.code(), unknown.reason()), (Code::NotFound, "UNKNOWN_VERSION"));
+    let wrong = activate(&service.client, "", "").await.unwrap_err();
+    assert_eq!(wrong.violations().len(), 2);
+    service.stop().await;
+}
