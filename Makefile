@@ -43,8 +43,9 @@ lint: ## Clippy with warnings denied, and buf's lint of the protos where npx is 
 doc: ## Build the documentation with warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 
-proto: ## Write the code generated from proto/ anew
+proto: ## Write anew what is generated: the code of proto/, and the JSON Schema of definitions
 	PATHWAY_REGENERATE=1 $(CARGO) test -p pathway-proto --test fresh
+	PATHWAY_REGENERATE=1 $(CARGO) test -p pathway-engine --test it published_schema_is_fresh
 
 bench: ## Measure, in release: idle memory, time from start to ready, latency and throughput of the main job
 	$(CARGO) build --release --workspace --bins

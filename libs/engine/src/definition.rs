@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use pathway_kernel::{Code, Fault, Violation};
+use pathway_kernel::{Backoff, Code, Fault, Violation};
+use pathway_resilience::BreakerConfig;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -13,14 +14,16 @@ use crate::template::Template;
 
 /// A mistake in a definition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message} ({code})")]
+#[error("{path}: {message}; {hint} ({code})")]
 pub struct DefinitionError {
     /// What kind of mistake, stable: `UNKNOWN_FIELD`, `CYCLE`, ...
     pub code: &'static str,
     /// The field, such as `nodes.notify.with.notice`.
     pub path: String,
-    /// What is wrong and what would be right.
+    /// What is wrong.
     pub message: String,
+    /// What would be right.
+    pub hint: String,
 }
 
 /// A pathway: what triggers it, what it takes, what it does.
@@ -31,32 +34,79 @@ pub struct Definition {
     pub(crate) topic: String,
     pub(crate) key: Expression,
     pub(crate) input: Option<jsonschema::Validator>,
+    /// The schema that the validator was made of.
+    pub(crate) schema: Option<Value>,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) output: Option<Template>,
+    pub(crate) limits: Limits,
+}
+
+/// How much of a pathway is done at once, and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most events of one batch.
+    pub batch: usize,
+    /// The most events of one key in a batch.
+    pub per_key: usize,
+    /// How long a batch may take.
+    pub deadline: Option<Duration>,
+    /// The most nodes that run side by side.
+    pub max_parallel: usize,
 }
 
 /// A step of a pathway.
 #[derive(Debug)]
 pub struct Node {
     pub(crate) name: String,
-    pub(crate) tool: String,
+    pub(crate) call: Call,
     pub(crate) needs: Vec<String>,
+    /// How many nodes come before it, on the longest way.
     pub(crate) level: usize,
     pub(crate) when: Option<Expression>,
     pub(crate) for_each: Option<Expression>,
-    pub(crate) with: Template,
+    /// The most items that the tool has at once.
+    pub(crate) max_parallel: usize,
+    pub(crate) retry: Retry,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) breaker: Option<BreakerConfig>,
     pub(crate) on_error: OnError,
 }
 
-/// What a node's permanent failure means for its event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnError {
+/// A tool and what it is given.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) tool: String,
+    pub(crate) with: Template,
+}
+
+/// How often what may pass is tried before the batch is parked.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    /// In all; at least 1.
+    pub(crate) attempts: u32,
+    pub(crate) backoff: Backoff,
+}
+
+/// What a node's failure means for its event.
+#[derive(Debug)]
+pub(crate) enum OnError {
     /// The event fails.
-    #[default]
     Fail,
     /// The event goes on; the node has answered null.
     Continue,
+    /// Something else answers in the node's place, also where the failure might have passed and every attempt was made.
+    Fallback(Box<Fallback>),
 }
+
+/// What answers in a node's place.
+#[derive(Debug)]
+pub(crate) enum Fallback {
+    Value(Template),
+    Call(Call),
+}
+
+/// The longest definition, in bytes.
+const LONGEST: usize = 256 * 1024;
 
 // === impl Definition ===
 
@@ -66,9 +116,16 @@ impl Definition {
     /// # Errors
     /// Every mistake, with its code, path and hint.
     pub fn parse(yaml: &str, schemas: &dyn Fn(&str) -> Option<Value>) -> Result<Self, Vec<DefinitionError>> {
-        let value: Value = serde_saphyr::from_str(yaml).map_err(|error| {
-            vec![DefinitionError { code: "INVALID_YAML", path: String::new(), message: error.to_string() }]
-        })?;
+        let whole = |code, message, hint: &str| {
+            vec![DefinitionError { code, path: String::new(), message, hint: hint.to_owned() }]
+        };
+        if yaml.len() > LONGEST {
+            let message = format!("has {} bytes; {LONGEST} is the limit", yaml.len());
+            return Err(whole("TOO_LARGE", message, "make a part of it a pathway of its own"));
+        }
+        // The reader bounds depth and aliases, and refuses a key that is there twice.
+        let value: Value = serde_saphyr::from_str(yaml)
+            .map_err(|error| whole("INVALID_YAML", error.to_string(), "mend the YAML"))?;
         check::definition(&value, schemas)
     }
 
@@ -94,6 +151,12 @@ impl Definition {
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// How much of it is done at once.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The key that keeps an event in order with others.
@@ -129,13 +192,22 @@ impl Node {
     /// The tool that it uses.
     #[must_use]
     pub fn tool(&self) -> &str {
-        &self.tool
+        &self.call.tool
     }
 
     /// The nodes that it waits for.
     #[must_use]
     pub fn needs(&self) -> &[String] {
         &self.needs
+    }
+}
+
+// === impl Retry ===
+
+impl Default for Retry {
+    /// Once: the partition that is parked tries again anyway, with everything behind it in order.
+    fn default() -> Self {
+        Self { attempts: 1, backoff: Backoff::default() }
     }
 }
 

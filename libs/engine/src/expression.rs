@@ -11,6 +11,8 @@ use cel::{Context, Program};
 use pathway_kernel::{Code, Fault};
 use serde_json::{Map as Object, Number, Value};
 
+use crate::names::Names;
+
 /// The longest expression that is taken: CEL has no bound on the cost of one, but its length bounds it.
 const LONGEST: usize = 1000;
 
@@ -54,29 +56,36 @@ impl Expression {
         Ok(Self { source, kind })
     }
 
-    /// The roots that it names, such as `input`.
-    pub(crate) fn roots(&self) -> Vec<String> {
+    /// What it names.
+    pub(crate) fn names(&self) -> Names {
         match &self.kind {
-            Kind::Path(segments) => segments[..1].to_vec(),
-            Kind::Cel(program) => {
-                program.references().variables().into_iter().map(ToString::to_string).collect()
-            }
+            Kind::Path(segments) => Names::of_path(segments),
+            Kind::Cel(program) => Names::of_cel(program.expression()),
         }
     }
 
-    /// The nodes that it names.
-    pub(crate) fn nodes(&self) -> Vec<&str> {
-        let mut found = Vec::new();
-        for (at, _) in self.source.match_indices("nodes.") {
-            let whole_word =
-                !self.source[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
-            let rest = &self.source[at + "nodes.".len()..];
-            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-            if whole_word && end > 0 {
-                found.push(&rest[..end]);
+    /// The roots that it names, such as `input`.
+    pub(crate) fn roots(&self) -> Vec<String> {
+        self.names().paths.into_iter().filter_map(|path| path.into_iter().next()).collect()
+    }
+
+    /// The literal that it is, if it is one.
+    pub(crate) fn literal(&self) -> Option<Value> {
+        match &self.kind {
+            Kind::Cel(_) if self.names() == Names::default() => {
+                let scope = Scope { input: &Value::Null, nodes: &Value::Null, item: None };
+                self.evaluate(scope).ok().map(Cow::into_owned)
             }
+            Kind::Path(_) | Kind::Cel(_) => None,
         }
-        found
+    }
+
+    /// The path that it is, if it is no more than one.
+    pub(crate) fn as_path(&self) -> Option<&[String]> {
+        match &self.kind {
+            Kind::Path(segments) => Some(segments),
+            Kind::Cel(_) => None,
+        }
     }
 
     /// Its value. What does not exist is null.
@@ -202,11 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn what_it_names_is_known() {
-        let expression =
-            Expression::parse("nodes.update.change != null && size(nodes.analyze.insights) > 0").unwrap();
-        assert_eq!(expression.nodes(), ["update", "analyze"]);
-        assert_eq!(expression.roots(), ["nodes"]);
+    fn a_literal_is_known_before_anything_runs() {
+        let literal = |source: &str| Expression::parse(source).unwrap().literal();
+        assert_eq!((literal("1 + 1"), literal("false")), (Some(json!(2)), Some(json!(false))));
+        assert_eq!((literal("input.n"), literal("size('a')")), (None, None));
         assert!(Expression::parse("1 +").is_err());
         assert!(Expression::parse("").is_err());
     }

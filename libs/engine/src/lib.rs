@@ -18,12 +18,15 @@
 mod check;
 mod definition;
 mod expression;
+mod format;
+mod names;
 mod pathway;
 mod run;
 mod template;
 mod tool;
 
-pub use definition::{Definition, DefinitionError, Node, OnError};
+pub use definition::{Definition, DefinitionError, Limits, Node};
+pub use format::json_schema;
 pub use pathway::Pathway;
 pub use run::{BatchOutcome, EventOutcome, Failure, Input, NodeRun, NodeStatus};
 pub use tool::{

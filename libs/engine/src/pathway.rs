@@ -2,17 +2,29 @@
 
 use std::sync::Arc;
 
-use pathway_kernel::Violation;
+use pathway_kernel::{Rng, Violation};
+use pathway_resilience::Breaker;
 use serde_json::Value;
 
-use crate::expression::Scope;
-use crate::{Definition, DefinitionError, Tool, Tools};
+use crate::check::types;
+use crate::definition::{Fallback, OnError};
+use crate::expression::{Expression, Scope};
+use crate::{Definition, DefinitionError, Node, Tool, Tools};
 
 /// A definition whose tools exist and take what it gives them.
 pub struct Pathway {
     pub(crate) definition: Definition,
     /// One for each node, in the same order.
-    pub(crate) tools: Vec<Arc<dyn Tool>>,
+    pub(crate) steps: Vec<Step>,
+    /// The jitter between attempts.
+    pub(crate) rng: Rng,
+}
+
+/// What a node is run with.
+pub(crate) struct Step {
+    pub(crate) tool: Arc<dyn Tool>,
+    pub(crate) fallback: Option<Arc<dyn Tool>>,
+    pub(crate) breaker: Option<Breaker>,
 }
 
 // === impl Pathway ===
@@ -21,28 +33,16 @@ impl Pathway {
     /// Joins a definition with the tools that it names.
     ///
     /// # Errors
-    /// Every unknown tool, and every argument that a tool does not take or lacks.
+    /// Every mistake between the two: a tool that is not there, an argument that it lacks, does not take or takes of another kind, a reference to what
+    /// cannot be there.
     pub fn new(definition: Definition, tools: &Tools) -> Result<Self, Vec<DefinitionError>> {
-        let mut mistakes = Vec::new();
-        let mut found = Vec::with_capacity(definition.nodes.len());
-        for node in &definition.nodes {
-            match tools.get(&node.tool) {
-                Some(tool) => {
-                    mistakes.extend(arguments(node, tool.as_ref()));
-                    found.push(Arc::clone(tool));
-                }
-                None => mistakes.push(DefinitionError {
-                    code: "UNKNOWN_TOOL",
-                    path: format!("nodes.{}.use", node.name),
-                    message: format!(
-                        "there is no tool `{}`; known are {}",
-                        node.tool,
-                        tools.names().collect::<Vec<_>>().join(", ")
-                    ),
-                }),
-            }
+        let mistakes = types::check(&definition, tools);
+        let steps: Option<Vec<Step>> =
+            definition.nodes.iter().map(|node| step(&definition.name, node, tools)).collect();
+        match steps {
+            Some(steps) if mistakes.is_empty() => Ok(Self { definition, steps, rng: tools.rng().clone() }),
+            _ => Err(mistakes),
         }
-        if mistakes.is_empty() { Ok(Self { definition, tools: found }) } else { Err(mistakes) }
     }
 
     /// The definition.
@@ -63,17 +63,18 @@ impl Pathway {
     pub fn check_input(&self, input: &Value) -> Vec<Violation> {
         let mut violations = self.definition.check_input(input);
         let scope = Scope { input, nodes: &Value::Null, item: None };
-        for (node, tool) in self.definition.nodes.iter().zip(&self.tools) {
+        for (node, step) in self.definition.nodes.iter().zip(&self.steps) {
             let mut expressions = Vec::new();
-            node.with.expressions(&mut expressions);
+            node.call.with.expressions("", &mut expressions);
+            let of_input = |expression: &Expression| expression.roots().iter().all(|root| root == "input");
             let known = node.when.is_none()
                 && node.for_each.is_none()
-                && expressions.iter().all(|expression| expression.roots().iter().all(|root| root == "input"));
-            if known && let Ok(args) = node.with.render(scope) {
+                && expressions.iter().all(|(_, expression)| of_input(expression));
+            if known && let Ok(args) = node.call.with.render(scope) {
                 // What the schema says about a field is enough about it.
                 let named: Vec<String> = violations.iter().map(|violation| violation.field.clone()).collect();
                 violations
-                    .extend(tool.check(&args).into_iter().filter(|found| !named.contains(&found.field)));
+                    .extend(step.tool.check(&args).into_iter().filter(|found| !named.contains(&found.field)));
             }
         }
         violations
@@ -86,21 +87,15 @@ impl std::fmt::Debug for Pathway {
     }
 }
 
-fn arguments(node: &crate::Node, tool: &dyn Tool) -> Vec<DefinitionError> {
-    let crate::template::Template::Object(given) = &node.with else { return Vec::new() };
-    let mistake = |code, name: &str, message: String| DefinitionError {
-        code,
-        path: format!("nodes.{}.with.{name}", node.name),
-        message,
+/// None where a tool is missing, which the check has told.
+fn step(pathway: &str, node: &Node, tools: &Tools) -> Option<Step> {
+    let fallback = match &node.on_error {
+        OnError::Fallback(fallback) => match fallback.as_ref() {
+            Fallback::Call(call) => Some(Arc::clone(tools.get(&call.tool)?)),
+            Fallback::Value(_) => None,
+        },
+        OnError::Fail | OnError::Continue => None,
     };
-    let unknown =
-        given.iter().filter(|(name, _)| tool.args().iter().all(|spec| spec.name != name)).map(|(name, _)| {
-            mistake("UNKNOWN_ARGUMENT", name, format!("`{}` takes no such argument", tool.name()))
-        });
-    let missing = tool
-        .args()
-        .iter()
-        .filter(|spec| spec.required && given.iter().all(|(name, _)| name != spec.name))
-        .map(|spec| mistake("MISSING_ARGUMENT", spec.name, format!("`{}` needs it", tool.name())));
-    unknown.chain(missing).collect()
+    let breaker = node.breaker.map(|config| Breaker::new(format!("{pathway}/{}", node.name), config));
+    Some(Step { tool: Arc::clone(tools.get(&node.call.tool)?), fallback, breaker })
 }

@@ -72,17 +72,25 @@ impl Template {
         Ok(Self::Text(parts))
     }
 
-    /// Every expression in it.
-    pub(crate) fn expressions<'a>(&'a self, found: &mut Vec<&'a Expression>) {
+    /// Every expression in it, with its path.
+    pub(crate) fn expressions<'a>(&'a self, path: &str, found: &mut Vec<(String, &'a Expression)>) {
         match self {
             Self::Literal(_) => {}
-            Self::Value(expression) => found.push(expression),
+            Self::Value(expression) => found.push((path.to_owned(), expression)),
             Self::Text(parts) => found.extend(parts.iter().filter_map(|part| match part {
-                Part::Value(expression) => Some(expression),
+                Part::Value(expression) => Some((path.to_owned(), expression)),
                 Part::Text(_) => None,
             })),
-            Self::List(items) => items.iter().for_each(|item| item.expressions(found)),
-            Self::Object(fields) => fields.iter().for_each(|(_, item)| item.expressions(found)),
+            Self::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.expressions(&format!("{path}[{index}]"), found);
+                }
+            }
+            Self::Object(fields) => {
+                for (key, item) in fields {
+                    item.expressions(&format!("{path}.{key}"), found);
+                }
+            }
         }
     }
 

@@ -6,8 +6,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use pathway_kernel::{Fault, Violation};
+use pathway_kernel::{Fault, Rng, Violation};
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// An argument that a tool takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,10 @@ pub struct CallContext {
     pub pathway: Arc<str>,
     /// The node's name.
     pub node: Arc<str>,
+    /// Which attempt of this run it is, from 1.
+    pub attempt: u32,
+    /// When the caller stops waiting. A tool passes it on, so that nobody works for a caller that has gone.
+    pub deadline: Option<Instant>,
 }
 
 /// One item of a call.
@@ -120,8 +125,11 @@ pub trait Tool: Send + Sync {
 }
 
 /// The tools that pathways may use, by name.
-#[derive(Clone, Default)]
-pub struct Tools(BTreeMap<&'static str, Arc<dyn Tool>>);
+#[derive(Clone)]
+pub struct Tools {
+    by_name: BTreeMap<&'static str, Arc<dyn Tool>>,
+    rng: Rng,
+}
 
 // === impl ArgSpec ===
 
@@ -145,21 +153,39 @@ impl Tools {
     /// The same with a tool more; one of the same name is replaced.
     #[must_use]
     pub fn with(mut self, tool: Arc<dyn Tool>) -> Self {
-        self.0.insert(tool.name(), tool);
+        self.by_name.insert(tool.name(), tool);
         self
     }
 
+    /// The same with another source of the jitter between attempts.
+    #[must_use]
+    pub fn with_rng(mut self, rng: Rng) -> Self {
+        self.rng = rng;
+        self
+    }
+
+    pub(crate) const fn rng(&self) -> &Rng {
+        &self.rng
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
-        self.0.get(name)
+        self.by_name.get(name)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().copied()
+        self.by_name.keys().copied()
+    }
+}
+
+impl Default for Tools {
+    /// None, with jitter that is the same each time.
+    fn default() -> Self {
+        Self { by_name: BTreeMap::new(), rng: Rng::seeded(0) }
     }
 }
 
 impl fmt::Debug for Tools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.by_name.keys()).finish()
     }
 }

@@ -42,7 +42,7 @@ pub enum BreakerState {
 /// The breaker of one peer; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Breaker {
-    name: &'static str,
+    name: Arc<str>,
     config: BreakerConfig,
     inner: Arc<Mutex<Inner>>,
 }
@@ -92,11 +92,11 @@ impl Default for BreakerConfig {
 impl Breaker {
     /// A closed breaker for the peer `name`.
     #[must_use]
-    pub fn new(name: &'static str, config: BreakerConfig) -> Self {
+    pub fn new(name: impl Into<Arc<str>>, config: BreakerConfig) -> Self {
         let config =
             BreakerConfig { failures: config.failures.max(1), probes: config.probes.max(1), ..config };
         let inner = Inner { generation: 0, state: State::Closed { failures: 0 }, openings: 0 };
-        Self { name, config, inner: Arc::new(Mutex::new(inner)) }
+        Self { name: name.into(), config, inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// What it is doing.
@@ -109,8 +109,11 @@ impl Breaker {
         }
     }
 
-    /// Admits a call, or answers how long to wait before another try.
-    pub(crate) fn admit(&self) -> Result<Admission, Duration> {
+    /// Admits a call, or answers how long to wait before another try. A call that is under way when the breaker opens is not counted.
+    ///
+    /// # Errors
+    /// Where it does not admit it: how long to wait.
+    pub fn admit(&self) -> Result<Admission, Duration> {
         let mut inner = self.lock();
         match inner.state {
             State::Closed { .. } => {}
@@ -182,7 +185,7 @@ impl Breaker {
             State::Open { .. } => "open",
             State::HalfOpen { .. } => "half-open",
         };
-        tracing::warn!(peer = self.name, state, "circuit breaker changed");
+        tracing::warn!(peer = &*self.name, state, "circuit breaker changed");
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -192,10 +195,17 @@ impl Breaker {
 
 // === impl Admission ===
 
-impl Verdict for Admission {
-    fn tell(mut self, failed: Option<i32>) {
+impl Admission {
+    /// Says how the call went. A caller's mistake is no failure of the peer.
+    pub fn settle(mut self, went_well: bool) {
         self.told = true;
-        self.breaker.settle(self.generation, Some(!failed.is_some_and(grpc::is_failure)));
+        self.breaker.settle(self.generation, Some(went_well));
+    }
+}
+
+impl Verdict for Admission {
+    fn tell(self, failed: Option<i32>) {
+        self.settle(!failed.is_some_and(grpc::is_failure));
     }
 }
 

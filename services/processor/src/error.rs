@@ -96,7 +96,7 @@ fn violations(file: &str, mistakes: &[DefinitionError]) -> Vec<Violation> {
     let violation = |mistake: &DefinitionError| {
         let path = if mistake.path.is_empty() { "definition" } else { mistake.path.as_str() };
         let field = if file.is_empty() { path.to_owned() } else { format!("{file}: {path}") };
-        Violation::new(field, format!("{} ({})", mistake.message, mistake.code))
+        Violation::new(field, format!("{}; {} ({})", mistake.message, mistake.hint, mistake.code))
     };
     mistakes.iter().map(violation).collect()
 }

@@ -141,6 +141,7 @@ impl Registry {
                 code: "UNKNOWN_VERSION",
                 path: String::new(),
                 message: format!("the version {version} of `{name}` is not in the store"),
+                hint: "register it again".to_owned(),
             }]
         };
         self.compile(found.ok_or_else(missing)?).map(Arc::new)

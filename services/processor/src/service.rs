@@ -91,7 +91,7 @@ impl Component for Processor {
                 notifications: Target::parse(&config.peers.notifications)?,
             },
         };
-        let tools = tools(peers, reader);
+        let tools = tools(peers, reader).with_rng(deps.env.rng.clone());
         let store = Store::open(&config.store_config()).await?;
         let settings = TopicsConfig { partitions: config.topics.partitions };
         let topics = Topics::new(store.db(), settings, deps.env.clock.clone()).await?;

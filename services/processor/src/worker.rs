@@ -3,14 +3,17 @@
 //! A worker takes what is there, runs the pathway over it, and commits. It has no state but the committed offset, so it can die at any moment: the
 //! next one begins where the last commit was. Partitions run side by side, so while one waits for a peer or a disk, others work.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pathway_engine::{BatchOutcome, DefinitionError, EventOutcome, Failure, Input, Pathway, Position};
+use pathway_engine::{
+    BatchOutcome, Definition, DefinitionError, EventOutcome, Failure, Input, Pathway, Position,
+};
 use pathway_kernel::{Backoff, Code, Fault, Rng, stable_id};
 use pathway_topics::StoredEvent;
 use prost::Message as _;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -20,7 +23,7 @@ use crate::events::Envelope;
 use crate::processing::Processing;
 use crate::store::{DeadLetter, Ended, Execution, NodeRecord, Status};
 
-/// The most events of a batch.
+/// The most events of a batch where no version is active that says how many.
 const BATCH: usize = 512;
 /// The longest that a parked partition waits before it tries again.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
@@ -85,7 +88,7 @@ impl Worker {
     async fn step(&self, attempt: u32) -> Result<bool, Fault> {
         let topics = &self.processing.topics;
         let next = topics.committed(&self.topic, &self.pathway, self.partition).await?;
-        let mut stored = topics.fetch(&self.topic, self.partition, next, BATCH).await?;
+        let mut stored = topics.fetch(&self.topic, self.partition, next, self.batch()).await?;
         let Some(first) = stored.first().map(|event| event.offset) else { return Ok(false) };
         // Asked for after the events were read: every activation that decides one of them is known.
         let current = self.processing.registry.current().await?;
@@ -97,12 +100,21 @@ impl Worker {
             None => self.end(next, Vec::new(), Vec::new()).await?,
             Some(Err(mistakes)) => return Err(not_runnable(&self.pathway, mistakes)),
             Some(Ok(pathway)) => {
-                let events: Vec<Event> = stored.into_iter().map(|stored| self.event(stored)).collect();
+                let mut events: Vec<Event> = stored.into_iter().map(|stored| self.event(stored)).collect();
+                limit(&mut events, pathway.definition());
+                let next = events.last().map_or(next, |event| event.stored.offset + 1);
                 let span = batch_span(&events);
                 self.run_batch(pathway, events, next, attempt, &span).instrument(span.clone()).await?;
             }
         }
         Ok(true)
+    }
+
+    /// How many events to read: as many as the version that is active takes at once.
+    fn batch(&self) -> usize {
+        let known = self.processing.registry.known();
+        let active = known.line(&self.pathway).and_then(|line| line.active());
+        active.map_or(BATCH, |pathway| pathway.definition().limits().batch)
     }
 
     async fn run_batch(
@@ -176,6 +188,16 @@ impl Worker {
 // === impl Event ===
 
 impl Event {
+    /// The key that keeps it in order with others.
+    fn key(&self, definition: &Definition) -> String {
+        if !self.envelope.partition_key.is_empty() {
+            return self.envelope.partition_key.clone();
+        }
+        let data = serde_json::from_slice(&self.envelope.data).unwrap_or(Value::Null);
+        // It had one when it was published; where the version says otherwise now, it is alone.
+        definition.key(&data).unwrap_or_else(|_| self.stored.offset.to_string())
+    }
+
     fn input(&self, epoch: &Arc<str>) -> Input {
         Input {
             event_id: self.envelope.id.clone(),
@@ -185,8 +207,25 @@ impl Event {
                 offset: self.stored.offset,
             },
             data: serde_json::from_slice(&self.envelope.data).unwrap_or(Value::Null),
+            done: Map::new(),
         }
     }
+}
+
+/// Cuts a batch at the first event that is one too many, of all or of its key. What follows stays behind it, in order.
+fn limit(events: &mut Vec<Event>, definition: &Definition) {
+    let limits = definition.limits();
+    let mut end = events.len().min(limits.batch);
+    if limits.per_key < end {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        let is_one_too_many = |event: &Event| {
+            let count = counts.entry(event.key(definition)).or_default();
+            *count += 1;
+            *count > limits.per_key
+        };
+        end = events.iter().position(is_one_too_many).unwrap_or(end).min(end);
+    }
+    events.truncate(end);
 }
 
 /// What the executions of one batch have in common.
@@ -202,13 +241,20 @@ struct Run<'a> {
 // === impl Run ===
 
 impl Run<'_> {
+    /// How often a node was tried, those tries included after which the batch was parked.
+    fn tries(&self, in_this_run: u32) -> i32 {
+        let in_this_run = i32::try_from(in_this_run).unwrap_or(i32::MAX);
+        if in_this_run == 0 { 0 } else { (self.attempts - 1).saturating_add(in_this_run) }
+    }
+
     fn execution(&self, event: &Event, outcome: &EventOutcome) -> Execution {
         let nodes = outcome.nodes.iter().map(|run| NodeRecord {
             node: run.node.clone(),
             status: NodeRecord::status_code(run.status),
-            attempts: self.attempts,
+            attempts: self.tries(run.attempts),
             duration_us: micros(run.duration),
             error_code: run.error.map(Code::name).unwrap_or_default().to_owned(),
+            started_after_us: micros(run.started_after),
         });
         Execution {
             id: event.execution_id,

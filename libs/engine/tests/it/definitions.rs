@@ -62,14 +62,14 @@ fn each_mistake_has_its_code_and_path() {
         (
             "+nodes: {a: {use: echo, with: {value: '${nodes.b}'}}, b: {use: echo, with: {value: '${nodes.c + size(nodes.b)}'}}}",
             &[
-                "FORWARD_REFERENCE nodes.a.with",
-                "FORWARD_REFERENCE nodes.b.with",
-                "UNKNOWN_REFERENCE nodes.b.with",
+                "FORWARD_REFERENCE nodes.a.with.value",
+                "FORWARD_REFERENCE nodes.b.with.value",
+                "UNKNOWN_REFERENCE nodes.b.with.value",
             ],
         ),
         (
             "+nodes: {a: {use: echo, with: {value: '${item}', note: '${secrets.key}'}}}",
-            &["UNKNOWN_REFERENCE nodes.a.with", "UNKNOWN_REFERENCE nodes.a.with"],
+            &["UNKNOWN_REFERENCE nodes.a.with.note", "UNKNOWN_REFERENCE nodes.a.with.value"],
         ),
         ("+nodes: {a: {use: echo, with: {value: '${input.id'}}}", &["INVALID_EXPRESSION nodes.a.with.value"]),
         (

@@ -3,5 +3,7 @@
 
 mod batches;
 mod definitions;
+mod failures;
+mod mutations;
 mod runs;
 mod tools;

@@ -33,8 +33,8 @@ async fn a_batch_is_one_call_for_each_node_with_keys_that_name_event_and_node() 
     done(&pathway, &data).await;
     let calls = echo.calls();
     assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [100, 100]);
-    assert_eq!(calls[0][7].key, "log/3/7/first");
-    assert_eq!(calls[1][7].key, "log/3/7/second");
+    assert_eq!(calls[0][7].key, "log/3/7/p/first");
+    assert_eq!(calls[1][7].key, "log/3/7/p/second");
     assert_eq!(calls[1][7].position.offset, 7);
 }
 
@@ -105,7 +105,7 @@ async fn for_each_makes_an_item_of_every_element_and_a_list_of_the_answers() {
     ];
     let outcomes = done(&pathway, &data).await;
     let keys: Vec<String> = echo.calls()[0].iter().map(|item| item.key.clone()).collect();
-    assert_eq!(keys, ["log/3/0/each/0", "log/3/0/each/1", "log/3/4/each/0", "log/3/4/each/1"]);
+    assert_eq!(keys, ["log/3/0/p/each/0", "log/3/0/p/each/1", "log/3/4/p/each/0", "log/3/4/p/each/1"]);
     let statuses: Vec<NodeStatus> = outcomes.iter().map(|outcome| outcome.nodes[0].status).collect();
     assert_eq!(
         statuses,

@@ -83,6 +83,7 @@ pub(crate) fn events(data: &[Value]) -> Vec<Input> {
         event_id: offset.to_string(),
         position: Position { epoch: "log".into(), partition: 3, offset },
         data: data.clone(),
+        done: serde_json::Map::new(),
     };
     (0..).zip(data).map(input).collect()
 }

@@ -133,12 +133,15 @@ pub struct NodeRun {
     /// How often it was tried.
     #[prost(int32, tag = "3")]
     pub attempts: i32,
-    /// How long the batch's call took, microseconds.
+    /// How long the batch's calls took, waits between attempts included, microseconds.
     #[prost(int64, tag = "4")]
     pub duration_us: i64,
     /// The error's code, such as `INVALID_ARGUMENT`; empty on success.
     #[prost(string, tag = "5")]
     pub error_code: ::prost::alloc::string::String,
+    /// When it began, microseconds after the execution did.
+    #[prost(int64, tag = "6")]
+    pub started_after_us: i64,
 }
 /// Which executions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -535,6 +538,10 @@ pub enum NodeStatus {
     Failed = 2,
     /// Its gate was closed, or there was nothing to do.
     Skipped = 3,
+    /// It failed, and its fallback answered in its place.
+    FellBack = 4,
+    /// It had done its work in an earlier run of the event and was not run again.
+    Reused = 5,
 }
 impl NodeStatus {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -547,6 +554,8 @@ impl NodeStatus {
             Self::Succeeded => "NODE_STATUS_SUCCEEDED",
             Self::Failed => "NODE_STATUS_FAILED",
             Self::Skipped => "NODE_STATUS_SKIPPED",
+            Self::FellBack => "NODE_STATUS_FELL_BACK",
+            Self::Reused => "NODE_STATUS_REUSED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -556,6 +565,8 @@ impl NodeStatus {
             "NODE_STATUS_SUCCEEDED" => Some(Self::Succeeded),
             "NODE_STATUS_FAILED" => Some(Self::Failed),
             "NODE_STATUS_SKIPPED" => Some(Self::Skipped),
+            "NODE_STATUS_FELL_BACK" => Some(Self::FellBack),
+            "NODE_STATUS_REUSED" => Some(Self::Reused),
             _ => None,
         }
     }

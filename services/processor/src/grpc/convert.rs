@@ -82,6 +82,7 @@ pub(super) fn to_node(node: &NodeRecord) -> api::NodeRun {
         attempts: node.attempts,
         duration_us: node.duration_us,
         error_code: node.error_code.clone(),
+        started_after_us: node.started_after_us,
     }
 }
 

@@ -46,11 +46,14 @@ pub(crate) struct Execution {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NodeRecord {
     pub(crate) node: String,
-    /// 1 succeeded, 2 failed, 3 skipped.
+    /// 1 succeeded, 2 failed, 3 skipped, 4 fell back, 5 reused.
     pub(crate) status: i32,
     pub(crate) attempts: i32,
     pub(crate) duration_us: i64,
     pub(crate) error_code: String,
+    /// Counted from the beginning of the execution.
+    #[serde(default)]
+    pub(crate) started_after_us: i64,
 }
 
 // === impl Store ===
@@ -98,6 +101,8 @@ impl NodeRecord {
             NodeStatus::Succeeded => 1,
             NodeStatus::Failed => 2,
             NodeStatus::Skipped => 3,
+            NodeStatus::FellBack => 4,
+            NodeStatus::Reused => 5,
         }
     }
 }

@@ -26,7 +26,7 @@ impl AnalyticsApply {
         Self { client: AnalyticsServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES) }
     }
 
-    async fn apply(&self, items: Vec<ToolItem>) -> ToolResult {
+    async fn apply(&self, context: &CallContext, items: Vec<ToolItem>) -> ToolResult {
         let read: Vec<Result<Option<RecordChange>, Fault>> =
             items.iter().map(|item| change(&item.args)).collect();
         let changes: Vec<RecordChange> =
@@ -34,7 +34,8 @@ impl AnalyticsApply {
         let mut results = Vec::with_capacity(changes.len());
         for chunk in changes.chunks(MOST_ITEMS) {
             let message = api::ApplyChangesRequest { changes: chunk.to_vec() };
-            let answer = self.client.clone().apply_changes(request(message)).await.map_err(from_status)?;
+            let answer =
+                self.client.clone().apply_changes(request(message, context)).await.map_err(from_status)?;
             results.extend(answer.into_inner().results);
         }
         let mut results = results.into_iter();
@@ -62,8 +63,8 @@ impl Tool for AnalyticsApply {
         const { &[ArgSpec::required("change", Kind::Any)] }
     }
 
-    fn call<'a>(&'a self, _: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
-        Box::pin(self.apply(items))
+    fn call<'a>(&'a self, context: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
+        Box::pin(self.apply(context, items))
     }
 }
 

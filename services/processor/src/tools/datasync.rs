@@ -28,7 +28,7 @@ impl DatasyncWrite {
         }
     }
 
-    async fn write(&self, items: Vec<ToolItem>) -> ToolResult {
+    async fn write(&self, context: &CallContext, items: Vec<ToolItem>) -> ToolResult {
         let read: Vec<Result<api::RecordWrite, Fault>> =
             items.into_iter().map(|item| self.read(&item)).collect();
         let writes: Vec<api::RecordWrite> =
@@ -36,7 +36,8 @@ impl DatasyncWrite {
         let mut results = Vec::with_capacity(writes.len());
         for chunk in writes.chunks(MOST_ITEMS) {
             let message = api::WriteRecordsRequest { writes: chunk.to_vec() };
-            let answer = self.client.clone().write_records(request(message)).await.map_err(from_status)?;
+            let answer =
+                self.client.clone().write_records(request(message, context)).await.map_err(from_status)?;
             results.extend(answer.into_inner().results);
         }
         let mut results = results.into_iter();
@@ -78,8 +79,8 @@ impl Tool for DatasyncWrite {
         self.reader.read(&args["record"]).err().unwrap_or_default()
     }
 
-    fn call<'a>(&'a self, _: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
-        Box::pin(self.write(items))
+    fn call<'a>(&'a self, context: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
+        Box::pin(self.write(context, items))
     }
 }
 

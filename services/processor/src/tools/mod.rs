@@ -10,8 +10,10 @@ mod transaction;
 
 use std::time::Duration;
 
+use pathway_engine::CallContext;
 use pathway_kernel::Fault;
 use serde_json::Value;
+use tokio::time::Instant;
 use tonic::Request;
 
 pub(crate) use analytics::AnalyticsApply;
@@ -24,9 +26,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// The most items that a peer takes at once.
 const MOST_ITEMS: usize = 4096;
 
-fn request<T>(message: T) -> Request<T> {
+/// A request that nobody works for once the pathway has stopped waiting.
+fn request<T>(message: T, context: &CallContext) -> Request<T> {
+    let left = context.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let mut request = Request::new(message);
-    request.set_timeout(ANSWER_WITHIN);
+    request.set_timeout(left.map_or(ANSWER_WITHIN, |left| left.min(ANSWER_WITHIN)));
     request
 }
 

@@ -23,12 +23,13 @@ impl NotificationsSend {
         Self { client: NotificationsServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES) }
     }
 
-    async fn send(&self, items: Vec<ToolItem>) -> ToolResult {
+    async fn send(&self, context: &CallContext, items: Vec<ToolItem>) -> ToolResult {
         let notices: Vec<Notice> = items.iter().map(notice).collect();
         let mut results = Vec::with_capacity(notices.len());
         for chunk in notices.chunks(MOST_ITEMS) {
             let message = api::SendNoticesRequest { notices: chunk.to_vec() };
-            let answer = self.client.clone().send_notices(request(message)).await.map_err(from_status)?;
+            let answer =
+                self.client.clone().send_notices(request(message, context)).await.map_err(from_status)?;
             results.extend(answer.into_inner().results);
         }
         Ok(results
@@ -47,8 +48,8 @@ impl Tool for NotificationsSend {
         const { &[ArgSpec::required("notice", Kind::Object)] }
     }
 
-    fn call<'a>(&'a self, _: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
-        Box::pin(self.send(items))
+    fn call<'a>(&'a self, context: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
+        Box::pin(self.send(context, items))
     }
 }
 

@@ -194,6 +194,19 @@ async fn a_directory_is_active_after_a_start() {
 }
 
 #[tokio::test]
+async fn with_one_for_each_key_an_event_ends_before_the_next_begins() {
+    let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
+    let service = Service::start(&directory, script.serve()).await;
+    let one = QUIET.replace("nodes:", "limits: { per_key: 1, batch: 2 }\nnodes:");
+    register(&service.client, &one, true).await.unwrap();
+    let results = publish(&service.client, (1..=4).map(|n| purchase("u", &n.to_string())).collect()).await;
+    processed(&service.client, &results).await;
+    let sizes: Vec<usize> = script.state().writes.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [1, 1, 1, 1]);
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_named() {
     let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
     let service = Service::start(&directory, script.serve()).await;

@@ -1,0 +1,368 @@
+//! Running a batch.
+//!
+//! Nodes run level by level; those of one level have nothing to do with each other and run side by side. Each is one call of its tool, with an item for
+//! every event whose gate is open, and for every element where it has a `for_each`.
+//!
+//! # What a failure does
+//! | it is | the node says | then |
+//! |---|---|---|
+//! | for good | `fail` | the event has failed; its neighbours go on |
+//! | for good | `continue` | the node has answered null; the event goes on |
+//! | for good | `fallback` | something else answers; the event goes on |
+//! | what may pass | `retry` | those events are tried again, the others wait for them |
+//! | what may pass, after every attempt | `fallback` | something else answers |
+//! | what may pass, after every attempt | else | the batch is parked: nothing is lost because a peer was away |
+//!
+//! A call that is refused as a whole may be refused because of one of its items. It is taken apart, by halves, until the guilty one stands alone.
+
+mod call;
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::iter;
+use pathway_kernel::{Code, Fault};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::definition::OnError;
+use crate::expression::Scope;
+use crate::{Node, Pathway, Position};
+use call::Attempt;
+
+/// An event to be run.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Its id.
+    pub event_id: String,
+    /// Where it is in its log.
+    pub position: Position,
+    /// Its data.
+    pub data: Value,
+    /// What nodes answered in an earlier run that failed further on. They are not run again.
+    pub done: Map<String, Value>,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub enum BatchOutcome {
+    /// Every event has ended, well or not; one outcome for each, in order.
+    Done(Vec<EventOutcome>),
+    /// Something that may pass stopped the batch: run it again later.
+    Park(Fault),
+}
+
+/// What became of an event.
+#[derive(Debug)]
+pub struct EventOutcome {
+    /// The nodes that it reached, in the order in which they ran.
+    pub nodes: Vec<NodeRun>,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+    /// What the pathway answers; null where it failed or answers nothing.
+    pub output: Value,
+    /// What the nodes that succeeded have answered, by name: what a later run need not do again.
+    pub answers: Map<String, Value>,
+}
+
+/// What a node did for an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRun {
+    /// The node's name.
+    pub node: String,
+    /// How it ended.
+    pub status: NodeStatus,
+    /// How often it was tried in this run.
+    pub attempts: u32,
+    /// When it began, counted from the beginning of the batch.
+    pub started_after: Duration,
+    /// How long the batch's calls took, waits between attempts included.
+    pub duration: Duration,
+    /// The failure's code; also where something else answered in the node's place.
+    pub error: Option<Code>,
+}
+
+/// How a node ended for an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeStatus {
+    /// It did its work.
+    Succeeded,
+    /// It failed for good.
+    Failed,
+    /// Its gate was closed, or there was nothing to do.
+    Skipped,
+    /// It failed, and its fallback answered.
+    FellBack,
+    /// It had done its work in an earlier run.
+    Reused,
+}
+
+/// Why an event failed for good.
+#[derive(Debug)]
+pub struct Failure {
+    /// The node; empty where the input was wrong, `output` where the pathway's answer was.
+    pub node: String,
+    /// Why.
+    pub fault: Fault,
+}
+
+/// An event on its way through the nodes.
+struct Progress {
+    input: Input,
+    /// What the nodes have answered, an object.
+    nodes: Value,
+    runs: Vec<NodeRun>,
+    failure: Option<Failure>,
+}
+
+/// What one node made of the batch.
+struct Ran {
+    /// For each event that was still going: its index and what became of it.
+    ends: Vec<(usize, End)>,
+    attempts: u32,
+    started_after: Duration,
+    duration: Duration,
+}
+
+/// What a node made of an event.
+enum End {
+    Skipped,
+    Reused(Value),
+    Value(Value),
+    FellBack(Value, Fault),
+    Failed(Fault),
+}
+
+impl Pathway {
+    /// Runs a batch. An event that fails for good does not touch the others; a failure that may pass parks them all.
+    ///
+    /// Dropped before it has ended, it converges all the same: nothing that a tool answers afterwards is used, and a later run of the batch is answered what has
+    /// been done.
+    pub async fn run(&self, batch: Vec<Input>) -> BatchOutcome {
+        let clock = Clock { begun: Instant::now(), deadline: self.definition.limits.deadline };
+        let mut events: Vec<Progress> = batch.into_iter().map(|input| self.begin(input)).collect();
+        let nodes = &self.definition.nodes;
+        let mut first = 0;
+        while first < nodes.len() {
+            let level = nodes[first].level;
+            let next = nodes[first..]
+                .iter()
+                .position(|node| node.level != level)
+                .map_or(nodes.len(), |at| first + at);
+            let calls = (first..next).map(|at| self.run_node(at, &events, clock));
+            let side_by_side = iter(calls).buffered(self.definition.limits.max_parallel.max(1));
+            let all: Vec<Result<Ran, Fault>> = side_by_side.collect().await;
+            for (ran, node) in all.into_iter().zip(&nodes[first..next]) {
+                match ran {
+                    Ok(ran) => settle(node, ran, &mut events),
+                    Err(fault) => return BatchOutcome::Park(fault),
+                }
+            }
+            first = next;
+        }
+        BatchOutcome::Done(events.into_iter().map(|event| self.end(event)).collect())
+    }
+
+    fn begin(&self, input: Input) -> Progress {
+        // It was checked when it was published, by the version of then.
+        let violations = self.definition.check_input(&input.data);
+        let failure = (!violations.is_empty())
+            .then(|| Failure { node: String::new(), fault: Fault::invalid(violations) });
+        Progress { input, nodes: Value::Object(Map::new()), runs: Vec::new(), failure }
+    }
+
+    fn end(&self, mut event: Progress) -> EventOutcome {
+        let mut output = Value::Null;
+        if let (Some(template), None) = (&self.definition.output, &event.failure) {
+            match template.render(event.scope()) {
+                Ok(rendered) => output = rendered,
+                Err(fault) => event.failure = Some(Failure { node: "output".to_owned(), fault }),
+            }
+        }
+        let succeeded =
+            |status| matches!(status, NodeStatus::Succeeded | NodeStatus::Reused | NodeStatus::FellBack);
+        let mut answers = match event.nodes {
+            Value::Object(answers) => answers,
+            _ => Map::new(),
+        };
+        answers.retain(|name, _| event.runs.iter().any(|run| run.node == *name && succeeded(run.status)));
+        EventOutcome { nodes: event.runs, failure: event.failure, output, answers }
+    }
+
+    async fn run_node(&self, at: usize, events: &[Progress], clock: Clock) -> Result<Ran, Fault> {
+        let (node, step) = (&self.definition.nodes[at], &self.steps[at]);
+        let started = Instant::now();
+        let attempt = |attempt: u32| Attempt {
+            pathway: self,
+            node,
+            call: &node.call,
+            tool: step.tool.as_ref(),
+            breaker: step.breaker.as_ref(),
+            clock,
+            attempt,
+        };
+        let mut ends = Vec::with_capacity(events.len());
+        let mut open = Vec::with_capacity(events.len());
+        for (index, event) in events.iter().enumerate().filter(|(_, event)| event.failure.is_none()) {
+            match event.input.done.get(&node.name) {
+                Some(answer) => ends.push((index, End::Reused(answer.clone()))),
+                None => open.push(index),
+            }
+        }
+        let (mut attempts, mut failed) = (1, Vec::new());
+        loop {
+            let mut passing = Vec::new();
+            for (index, answer) in attempt(attempts).run(&open, events).await {
+                match answer {
+                    Answer::Skipped => ends.push((index, End::Skipped)),
+                    Answer::Value(value) => ends.push((index, End::Value(value))),
+                    Answer::Failed(fault) if fault.is_transient() => passing.push((index, fault)),
+                    Answer::Failed(fault) => failed.push((index, fault)),
+                }
+            }
+            let Some((_, first)) = passing.first() else { break };
+            let wait = node
+                .retry
+                .backoff
+                .delay(attempts - 1, &self.rng)
+                .max(first.retry_after().unwrap_or_default());
+            if attempts >= node.retry.attempts || !clock.leaves(wait) {
+                failed.append(&mut passing);
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            open = passing.into_iter().map(|(index, _)| index).collect();
+            attempts += 1;
+        }
+        ends.extend(self.fall_back(at, failed, events, clock).await?);
+        let (started_after, duration) = (started - clock.begun, started.elapsed());
+        Ok(Ran { ends, attempts, started_after, duration })
+    }
+
+    /// What becomes of events whose node has failed.
+    async fn fall_back(
+        &self,
+        at: usize,
+        failed: Vec<(usize, Fault)>,
+        events: &[Progress],
+        clock: Clock,
+    ) -> Result<Vec<(usize, End)>, Fault> {
+        let (node, step) = (&self.definition.nodes[at], &self.steps[at]);
+        let OnError::Fallback(fallback) = &node.on_error else {
+            let end = |(index, fault): (usize, Fault)| {
+                if fault.is_transient() { Err(fault) } else { Ok((index, End::Failed(fault))) }
+            };
+            return failed.into_iter().map(end).collect();
+        };
+        if failed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let indices: Vec<usize> = failed.iter().map(|(index, _)| *index).collect();
+        let answers = match (fallback.as_ref(), &step.fallback) {
+            (crate::definition::Fallback::Call(call), Some(tool)) => {
+                let attempt = Attempt {
+                    pathway: self,
+                    node,
+                    call,
+                    tool: tool.as_ref(),
+                    breaker: None,
+                    clock,
+                    attempt: 1,
+                };
+                attempt.run(&indices, events).await
+            }
+            (crate::definition::Fallback::Value(value), _) => {
+                let answer = |index: &usize| match value.render(events[*index].scope()) {
+                    Ok(value) => (*index, Answer::Value(value)),
+                    Err(fault) => (*index, Answer::Failed(fault)),
+                };
+                indices.iter().map(answer).collect()
+            }
+            (crate::definition::Fallback::Call(_), None) => Vec::new(),
+        };
+        let mut causes: Vec<Option<Fault>> = failed.into_iter().map(|(_, fault)| Some(fault)).collect();
+        let mut ends = Vec::with_capacity(indices.len());
+        for (index, answer) in answers {
+            let place = indices.iter().position(|known| *known == index);
+            let cause = place.and_then(|place| causes[place].take());
+            let cause = cause.unwrap_or_else(|| Fault::internal("a fallback without a failure"));
+            ends.push(match answer {
+                Answer::Value(value) => (index, End::FellBack(value, cause)),
+                Answer::Skipped => (index, End::FellBack(Value::Null, cause)),
+                Answer::Failed(fault) if fault.is_transient() => return Err(fault),
+                Answer::Failed(fault) => (index, End::Failed(fault)),
+            });
+        }
+        Ok(ends)
+    }
+}
+
+/// What a call made of an event.
+enum Answer {
+    Skipped,
+    Value(Value),
+    /// For good or not, as the fault says.
+    Failed(Fault),
+}
+
+/// When the batch began and when it must have ended.
+#[derive(Clone, Copy)]
+struct Clock {
+    begun: Instant,
+    deadline: Option<Duration>,
+}
+
+// === impl Clock ===
+
+impl Clock {
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline.map(|deadline| self.begun + deadline)
+    }
+
+    /// Whether there is time for this wait.
+    fn leaves(&self, wait: Duration) -> bool {
+        self.deadline().is_none_or(|deadline| Instant::now() + wait < deadline)
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    fn scope(&self) -> Scope<'_> {
+        Scope { input: &self.input.data, nodes: &self.nodes, item: None }
+    }
+}
+
+fn settle(node: &Node, ran: Ran, events: &mut [Progress]) {
+    for (index, end) in ran.ends {
+        let event = &mut events[index];
+        let (status, value, error, failure) = match end {
+            End::Skipped => (NodeStatus::Skipped, Value::Null, None, None),
+            End::Reused(value) => (NodeStatus::Reused, value, None, None),
+            End::Value(value) => (NodeStatus::Succeeded, value, None, None),
+            End::FellBack(value, cause) => (NodeStatus::FellBack, value, Some(cause.code()), None),
+            End::Failed(fault) => (NodeStatus::Failed, Value::Null, Some(fault.code()), Some(fault)),
+        };
+        let attempts = match status {
+            NodeStatus::Skipped | NodeStatus::Reused => 0,
+            NodeStatus::Succeeded | NodeStatus::Failed | NodeStatus::FellBack => ran.attempts,
+        };
+        event.runs.push(NodeRun {
+            node: node.name.clone(),
+            status,
+            attempts,
+            started_after: ran.started_after,
+            duration: ran.duration,
+            error,
+        });
+        if let Some(nodes) = event.nodes.as_object_mut() {
+            nodes.insert(node.name.clone(), value);
+        }
+        if let Some(fault) = failure
+            && !matches!(node.on_error, OnError::Continue)
+            && event.failure.is_none()
+        {
+            event.failure = Some(Failure { node: node.name.clone(), fault });
+        }
+    }
+}
