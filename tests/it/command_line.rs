@@ -109,3 +109,54 @@ fn a_pathway_is_checked_registered_activated_and_taken_back() {
     let shown = services.pathway(&["pathways", "show", "transactions", "--version", version, "--definition"]);
     assert_eq!(shown.succeeded().stdout.trim(), QUIET.trim());
 }
+
+#[test]
+fn what_failed_is_found_shown_tried_and_goes_on_where_it_stopped() {
+    let services = Services::start(Layout::AllInOne);
+    // The notification is refused for good: its type is no text that a notice may have.
+    let odd = QUIET.replace("transactions\non", "odd\non").replace("topic: transactions", "topic: odd").replace(
+        "nodes:",
+        "nodes:\n  tell: { use: notifications.send, needs: [update], with: { notice: { user_id: '${input.user_id}', type: '' } } }",
+    );
+    let _ = services.file("any.json", r#"{"type":"object"}"#);
+    let file = services.file("odd.yaml", odd);
+    let _ = services.pathway(&["pathways", "register", file.to_str().unwrap(), "--activate"]).succeeded();
+    let planned = services.pathway(&["pathways", "dry-run", "odd", "--data", &event("1"), "--json"]);
+    let planned = planned.succeeded().json();
+    assert_eq!((&planned["accepted"], &planned["key"]), (&json!(true), &json!("u")));
+    assert_eq!(planned["nodes"][0]["plan"], "runs");
+
+    let _ = services.pathway(&["publish", "odd", "--data", &event("1"), "--wait"]);
+    let run = services.pathway(&[
+        "executions",
+        "--key",
+        "u",
+        "--failed",
+        "--since",
+        "2020-01-01T00:00:00Z",
+        "--json",
+    ]);
+    let found = run.succeeded().json()["executions"][0].clone();
+    assert_eq!((&found["event_id"], &found["key"]), (&json!("1"), &json!("u")));
+    let id = found["id"].as_str().unwrap();
+    let tree = services.pathway(&["executions", "show", id]).succeeded().stdout;
+    assert!(tree.contains("└─ ✓ update (datasync.write) succeeded"), "{tree}");
+    assert!(tree.contains("   └─ ✗ tell (notifications.send) failed INVALID_ARGUMENT"), "{tree}");
+
+    let groups = services.pathway(&["dead-letters", "groups", "--json"]).succeeded().json();
+    assert_eq!((&groups["groups"][0]["count"], &groups["groups"][0]["node"]), (&json!(1), &json!("tell")));
+    let listed = services.pathway(&["dead-letters", "--node", "tell", "--json"]).succeeded().json();
+    let letter = listed["dead_letters"][0]["id"].as_str().unwrap();
+    let shown = services.pathway(&["dead-letters", "show", letter, "--json"]).succeeded().json();
+    assert!(shown["answers"]["update"]["change"].is_string(), "{shown}");
+    let _ = services.pathway(&["dead-letters", "dry-run", letter]).succeeded();
+    let bad = services.pathway(&["dead-letters", "dry-run", letter, "--data", "7"]).failed();
+    assert!(bad.stdout.contains("would be refused"), "{}", bad.stdout);
+
+    // It fails again, since nothing was mended; but what had succeeded is not done again.
+    let _ = services.pathway(&["dead-letters", "redrive", "--all", "--node", "tell"]).failed();
+    let run = services.pathway(&["executions", "--event", "1", "--limit", "1", "--json"]).succeeded().json();
+    assert_eq!(run["executions"][0]["nodes"][0]["status"], "reused");
+    let refused = services.pathway(&["dead-letters", "redrive", letter, "--node", "tell"]).failed();
+    assert!(refused.stderr.contains("--all"), "{}", refused.stderr);
+}

@@ -21,6 +21,7 @@ mod expression;
 mod format;
 mod names;
 mod pathway;
+mod plan;
 mod run;
 mod template;
 mod tool;
@@ -28,6 +29,7 @@ mod tool;
 pub use definition::{Definition, DefinitionError, Limits, Node};
 pub use format::json_schema;
 pub use pathway::Pathway;
+pub use plan::{Action, Plan, PlannedNode};
 pub use run::{BatchOutcome, EventOutcome, Failure, Input, NodeRun, NodeStatus};
 pub use tool::{
     Answer, ArgSpec, CallContext, Effect, Kind, Position, Tool, ToolFuture, ToolItem, ToolResult, Tools,

@@ -1,5 +1,7 @@
 //! The grammar of the command line.
 
+mod inspect;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +12,10 @@ use pathway_kernel::{Code, Fault};
 use crate::client::Mesh;
 use crate::output::{OUTPUT_CLOSED, Output, print_fault};
 use crate::{commands, up};
+pub use inspect::{
+    DeadLetterAction, DeadLetters, ExecutionAction, Executions, LetterFilter, PathwayAction, Pathways,
+    Redrive,
+};
 
 /// Pathway: a real-time event backbone for personal-finance applications.
 #[derive(Debug, Parser)]
@@ -235,125 +241,6 @@ pub struct Notifications {
     /// Only those after this sequence number.
     #[arg(long, default_value_t = 0, value_name = "SEQUENCE")]
     pub after: i64,
-}
-
-/// `pathway executions`
-#[derive(Debug, Args)]
-pub struct Executions {
-    /// Only this pathway's.
-    #[arg(long)]
-    pub pathway: Option<String>,
-    /// Only those that failed.
-    #[arg(long)]
-    pub failed: bool,
-    /// At most this many.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: u32,
-}
-
-/// `pathway dead-letters`
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct DeadLetters {
-    /// What to do with them; they are listed unless it is said.
-    #[command(subcommand)]
-    pub action: Option<DeadLetterAction>,
-    /// Only this pathway's.
-    #[arg(long)]
-    pub pathway: Option<String>,
-    /// At most this many.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: u32,
-}
-
-/// What can be done with dead letters.
-#[derive(Debug, Subcommand)]
-pub enum DeadLetterAction {
-    /// Publish their events again and wait until they have been processed; what they had done is not done again.
-    Redrive(Redrive),
-    /// Put them aside for good.
-    Discard {
-        /// The dead letters' ids.
-        #[arg(required = true)]
-        ids: Vec<String>,
-        /// Why, for whoever looks later.
-        #[arg(long)]
-        reason: String,
-    },
-}
-
-/// `pathway dead-letters redrive`
-#[derive(Debug, Args)]
-pub struct Redrive {
-    /// The dead letters' ids.
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    pub ids: Vec<String>,
-    /// All that wait.
-    #[arg(long)]
-    pub all: bool,
-    /// With `--all`: only this pathway's.
-    #[arg(long, requires = "all")]
-    pub pathway: Option<String>,
-    /// A corrected event in place of the one that failed; for a single id.
-    #[arg(long, value_name = "JSON", conflicts_with = "all")]
-    pub data: Option<String>,
-    /// At most this many a second.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub rate: Option<u32>,
-    /// Give up waiting after this many seconds.
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    pub timeout: u64,
-}
-
-/// `pathway pathways`
-#[derive(Debug, Args)]
-pub struct Pathways {
-    /// What to do with them; they are listed unless it is said.
-    #[command(subcommand)]
-    pub action: Option<PathwayAction>,
-}
-
-/// What can be done with pathways.
-#[derive(Debug, Subcommand)]
-pub enum PathwayAction {
-    /// List all, each with its active version.
-    List,
-    /// Show one: its nodes, its versions, and when which was active.
-    Show {
-        /// The pathway's name.
-        name: String,
-        /// A version, or the beginning of one; the active one unless given.
-        #[arg(long)]
-        version: Option<String>,
-        /// Print the definition and nothing else.
-        #[arg(long)]
-        definition: bool,
-    },
-    /// Check a definition; needs no server.
-    Validate {
-        /// The definition, YAML, with its schemas beside it.
-        file: PathBuf,
-    },
-    /// Check a definition and keep it; a version that is kept never changes.
-    Register {
-        /// The definition, YAML, with its schemas beside it.
-        file: PathBuf,
-        /// Let it run the events that are published from now on.
-        #[arg(long)]
-        activate: bool,
-    },
-    /// Let a version run the events that are published from now on; to go back, activate the one before.
-    Activate {
-        /// The pathway's name.
-        name: String,
-        /// The version, or the beginning of one.
-        version: String,
-    },
-    /// Let a pathway take no more events.
-    Deactivate {
-        /// The pathway's name.
-        name: String,
-    },
 }
 
 /// `pathway watch`

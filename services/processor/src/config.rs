@@ -58,6 +58,8 @@ pub struct PathwaysConfig {
 pub struct ExecutionsConfig {
     /// Executions that are kept.
     pub keep: i64,
+    /// How many days an execution is kept at most; 0 for any number.
+    pub keep_days: i64,
 }
 
 /// Where the other services are.

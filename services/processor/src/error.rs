@@ -17,6 +17,9 @@ pub enum ProcessorError {
     /// There is no such dead letter.
     #[error("there is no dead letter with this id")]
     UnknownDeadLetter,
+    /// There is no such execution.
+    #[error("there is no execution with this id; old ones are removed")]
+    UnknownExecution,
     /// The dead letter was redriven or discarded before.
     #[error("the dead letter was redriven or discarded before; it waits no more")]
     Resolved,
@@ -114,6 +117,9 @@ impl From<ProcessorError> for Fault {
             }
             ProcessorError::UnknownDeadLetter => {
                 Self::new(Code::NotFound, "UNKNOWN_DEAD_LETTER", error.to_string())
+            }
+            ProcessorError::UnknownExecution => {
+                Self::new(Code::NotFound, "UNKNOWN_EXECUTION", error.to_string())
             }
             ProcessorError::Resolved => Self::new(Code::FailedPrecondition, "RESOLVED", error.to_string()),
             ProcessorError::Ending => {

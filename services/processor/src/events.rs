@@ -26,6 +26,12 @@ pub(crate) struct Envelope {
     pub(crate) partition_key: String,
     #[prost(string, tag = "8")]
     pub(crate) traceparent: String,
+    /// What the nodes answered that succeeded before the event failed and was redriven: a JSON object.
+    #[prost(bytes = "vec", tag = "9")]
+    pub(crate) done: Vec<u8>,
+    /// The version of the pathway that they belong to.
+    #[prost(string, tag = "10")]
+    pub(crate) done_version: String,
 }
 
 // === impl Envelope ===
@@ -45,6 +51,9 @@ impl Envelope {
     /// The same with other data, where there is any. An id that came from the data comes from the new data.
     pub(crate) fn corrected(mut self, data: Option<Vec<u8>>) -> Self {
         let Some(data) = data else { return self };
+        // Other data, other answers.
+        self.done.clear();
+        self.done_version.clear();
         let was_taken = self.parse().is_ok_and(|old| old.get("id").and_then(Value::as_str) == Some(&self.id));
         if was_taken {
             self.id.clear();

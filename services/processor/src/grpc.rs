@@ -20,9 +20,13 @@ use tonic::{Request, Response, Status as GrpcStatus};
 use uuid::Uuid;
 
 use crate::error::ProcessorError;
+use crate::events::Envelope;
 use crate::processing::Processing;
-use crate::store::{Start, Status};
-use convert::{chosen, from_event, to_dead_letter, to_execution, to_position, to_result};
+use crate::store::{LetterFilter, Start};
+use convert::{
+    chosen, from_event, from_execution_filter, from_letter_filter, to_dead_letter, to_execution, to_group,
+    to_position, to_result, to_whole_dead_letter,
+};
 
 /// The most items of one call.
 const MOST_ITEMS: usize = 4096;
@@ -73,17 +77,26 @@ impl ProcessorService for Processing {
         request: Request<api::ListExecutionsRequest>,
     ) -> Result<Response<api::ListExecutionsResponse>, GrpcStatus> {
         let request = request.into_inner();
-        let wanted = match request.status() {
-            api::ExecutionStatus::Unspecified => None,
-            api::ExecutionStatus::Succeeded => Some(Status::Succeeded),
-            api::ExecutionStatus::Failed => Some(Status::Failed),
-        };
         let (before, limit) = page(&request.page_token, request.page_size)?;
-        let executions =
-            self.store.executions(before, &request.pathway, wanted, limit).await.map_err(status)?;
-        let next_page_token = token(executions.last().map(|execution| execution.id), executions.len(), limit);
+        let (executions, next) =
+            self.store.executions(before, from_execution_filter(request), limit).await.map_err(status)?;
+        let next_page_token = next.map(|id| id.to_string()).unwrap_or_default();
         let executions = executions.iter().map(to_execution).collect();
         Ok(Response::new(api::ListExecutionsResponse { executions, next_page_token }))
+    }
+
+    async fn get_execution(
+        &self,
+        request: Request<api::GetExecutionRequest>,
+    ) -> Result<Response<api::GetExecutionResponse>, GrpcStatus> {
+        let id = id(&request.into_inner().id);
+        let found = self.store.execution(id).await.map_err(status)?;
+        let execution = found.ok_or_else(|| status(ProcessorError::UnknownExecution))?;
+        let dead_letter = self.store.dead_letter_of(id).await.map_err(status)?.map(to_dead_letter);
+        Ok(Response::new(api::GetExecutionResponse {
+            execution: Some(to_execution(&execution)),
+            dead_letter,
+        }))
     }
 
     async fn watch_executions(
@@ -124,11 +137,44 @@ impl ProcessorService for Processing {
     ) -> Result<Response<api::ListDeadLettersResponse>, GrpcStatus> {
         let request = request.into_inner();
         let (before, limit) = page(&request.page_token, request.page_size)?;
-        let (letters, total) =
-            self.store.dead_letters(before, request.pathway, limit).await.map_err(status)?;
+        let filter = from_letter_filter(request);
+        let (letters, total) = self.store.dead_letters(before, filter, limit).await.map_err(status)?;
         let next_page_token = token(letters.last().map(|letter| letter.id), letters.len(), limit);
         let dead_letters = letters.into_iter().map(to_dead_letter).collect();
         Ok(Response::new(api::ListDeadLettersResponse { dead_letters, next_page_token, total }))
+    }
+
+    async fn list_dead_letter_groups(
+        &self,
+        request: Request<api::ListDeadLetterGroupsRequest>,
+    ) -> Result<Response<api::ListDeadLetterGroupsResponse>, GrpcStatus> {
+        let filter = LetterFilter { pathway: request.into_inner().pathway, ..LetterFilter::default() };
+        let groups = self.store.dead_letter_groups(&filter).await.map_err(status)?;
+        let groups = groups.into_iter().map(to_group).collect();
+        Ok(Response::new(api::ListDeadLetterGroupsResponse { groups }))
+    }
+
+    async fn get_dead_letter(
+        &self,
+        request: Request<api::GetDeadLetterRequest>,
+    ) -> Result<Response<api::GetDeadLetterResponse>, GrpcStatus> {
+        let id = id(&request.into_inner().id);
+        let found = self.store.find_dead_letters(&[id]).await.map_err(status)?.pop().flatten();
+        let letter = found.ok_or_else(|| status(ProcessorError::UnknownDeadLetter))?;
+        Ok(Response::new(api::GetDeadLetterResponse { dead_letter: Some(to_whole_dead_letter(letter)) }))
+    }
+
+    async fn dry_run(
+        &self,
+        request: Request<api::DryRunRequest>,
+    ) -> Result<Response<api::DryRunResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        check.required("pathway", &request.pathway, LONGEST_NAME);
+        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        let kept = self.pathway(&request.pathway, &request.version).await.map_err(status)?.chosen;
+        let event = Envelope { data: request.data, ..Envelope::default() };
+        Ok(Response::new(pathways::to_dry_run(&kept, &event)))
     }
 
     async fn redrive_dead_letters(
@@ -139,7 +185,7 @@ impl ProcessorService for Processing {
         let mut check = Check::default();
         check.at_most("items", items.len(), MOST_ITEMS);
         check.done().map_err(|violations| status(Fault::invalid(violations)))?;
-        let items = items.into_iter().map(|item| (dead_letter_id(&item.id), item.data)).collect();
+        let items = items.into_iter().map(|item| (id(&item.id), item.data)).collect();
         let results = self.redrive(items).await.map_err(status)?;
         let result = |result: Result<(String, Position), ProcessorError>| {
             use api::redrive_result::Result as Item;
@@ -165,7 +211,7 @@ impl ProcessorService for Processing {
         check.at_most("ids", request.ids.len(), MOST_ITEMS);
         check.required("reason", &request.reason, LONGEST_REASON);
         check.done().map_err(|violations| status(Fault::invalid(violations)))?;
-        let ids = request.ids.iter().map(|id| dead_letter_id(id)).collect();
+        let ids = request.ids.iter().map(|text| id(text)).collect();
         let results = self.discard(ids, request.reason).await.map_err(status)?;
         let result = |result: Result<(), ProcessorError>| {
             result.map_or_else(|error| to_item_status(&error.into()), |()| ok_item_status())
@@ -235,7 +281,7 @@ impl ProcessorService for Processing {
 }
 
 /// An id that is no id is nobody's: the nil one stands for it and is never found.
-fn dead_letter_id(id: &str) -> Uuid {
+fn id(id: &str) -> Uuid {
     Uuid::try_parse(id).unwrap_or_default()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pathway_engine::{Definition, Pathway, Tools};
 use pathway_finance::{Currency, TimeZone};
-use pathway_kernel::{Fault, Violation};
+use pathway_kernel::{Clock, Fault, Violation};
 use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
 use pathway_runtime::{Component, Env};
 use pathway_topics::{Topics, TopicsConfig};
@@ -15,13 +15,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, DEFAULTS};
+use crate::config::{Config, DEFAULTS, ExecutionsConfig};
 use crate::error::ProcessorError;
 use crate::grpc;
 use crate::pathways;
 use crate::processing::Processing;
 use crate::registry::{Registry, compile};
-use crate::store::Store;
+use crate::store::{Store, Trim};
 use crate::tools::{AnalyticsApply, DatasyncWrite, NotificationsSend, Reader};
 use crate::workers::Workers;
 
@@ -30,7 +30,7 @@ use crate::workers::Workers;
 pub struct Processor {
     processing: Processing,
     env: Env,
-    keep_executions: i64,
+    executions: ExecutionsConfig,
     cors_origins: Vec<String>,
 }
 
@@ -58,6 +58,8 @@ pub struct Peers {
 const BEHIND: usize = 256;
 /// How often old executions are removed.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
+/// A day in microseconds.
+const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
 // === impl Deps ===
 
@@ -110,7 +112,7 @@ impl Component for Processor {
         Ok(Self {
             processing,
             env: deps.env,
-            keep_executions: config.executions.keep,
+            executions: config.executions,
             cors_origins: config.cors_origins,
         })
     }
@@ -123,8 +125,9 @@ impl Component for Processor {
         let tasks = TaskTracker::new();
         let closing = self.processing.closing.clone();
         tasks.spawn(Workers::new(self.processing.clone(), self.env.rng.clone()).run(closing.clone()));
-        let (store, keep) = (self.processing.store.clone(), self.keep_executions);
-        tasks.spawn(closing.clone().run_until_cancelled_owned(trim(store, keep)));
+        let trimming =
+            trim(self.processing.store.clone(), self.processing.clock.clone(), self.executions.clone());
+        tasks.spawn(closing.clone().run_until_cancelled_owned(trimming));
         tasks.close();
 
         let config = ServerConfig { cors_origins: self.cors_origins.clone(), ..ServerConfig::default() };
@@ -162,12 +165,14 @@ pub fn validate(definition: &str, schemas: &BTreeMap<String, String>) -> Result<
     checked.map(Pathway::into_definition).map_err(|mistakes| wrong(mistakes).into())
 }
 
-async fn trim(store: Store, keep: i64) {
+async fn trim(store: Store, clock: Clock, config: ExecutionsConfig) {
     let mut ticks = tokio::time::interval(TRIM_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        match store.trim(keep).await {
+        let age_us = config.keep_days.max(0).saturating_mul(DAY_US);
+        let before_us = if age_us == 0 { 0 } else { clock.now_us().saturating_sub(age_us) };
+        match store.trim(Trim { keep: config.keep, before_us }).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed old executions"),
             Err(error) => {

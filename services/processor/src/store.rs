@@ -8,14 +8,15 @@ use pathway_store::{Db, Migration, StoreConfig, StoreError, Val};
 use pathway_topics::Topics;
 
 use crate::error::ProcessorError;
-pub(crate) use dead_letters::{DeadLetter, Resolution};
-pub(crate) use executions::{Execution, NodeRecord, Status};
+pub(crate) use dead_letters::{DeadLetter, Group, LetterFilter, Resolution};
+pub(crate) use executions::{Execution, ExecutionFilter, NodeRecord, Status, Trim};
 pub(crate) use pathways::{Activation, Origin, Start, Version};
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { number: 1, name: "executions", sql: include_str!("../migrations/0001_executions.sql") },
     Migration { number: 2, name: "resolutions", sql: include_str!("../migrations/0002_resolutions.sql") },
     Migration { number: 3, name: "pathways", sql: include_str!("../migrations/0003_pathways.sql") },
+    Migration { number: 4, name: "inspection", sql: include_str!("../migrations/0004_inspection.sql") },
 ];
 
 /// What a batch leaves behind.

@@ -3,25 +3,22 @@
 //! A worker takes what is there, runs the pathway over it, and commits. It has no state but the committed offset, so it can die at any moment: the
 //! next one begins where the last commit was. Partitions run side by side, so while one waits for a peer or a disk, others work.
 
-use std::collections::HashMap;
+mod event;
+mod record;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use pathway_engine::{
-    BatchOutcome, Definition, DefinitionError, EventOutcome, Failure, Input, Pathway, Position,
-};
-use pathway_kernel::{Backoff, Code, Fault, Rng, stable_id};
-use pathway_topics::StoredEvent;
-use prost::Message as _;
-use serde_json::{Map, Value};
+use pathway_engine::{BatchOutcome, DefinitionError, Pathway};
+use pathway_kernel::{Backoff, Code, Fault, Rng};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
-use crate::events::Envelope;
 use crate::processing::Processing;
-use crate::store::{DeadLetter, Ended, Execution, NodeRecord, Status};
+use crate::store::{DeadLetter, Ended, Execution};
+use event::{Event, limit};
+use record::Run;
 
 /// The most events of a batch where no version is active that says how many.
 const BATCH: usize = 512;
@@ -41,11 +38,42 @@ pub(crate) struct Worker {
     pub(crate) rng: Rng,
 }
 
-/// An event that is to be run, with what its history needs.
-struct Event {
-    stored: StoredEvent,
-    envelope: Envelope,
-    execution_id: Uuid,
+/// How many events a batch takes after a failure.
+///
+/// A peer that comes back is weak. Full batches from every partition at once would be more than it had before it fell, and each that fails has cost the work
+/// of all of its events. So one event goes first, and where it gets through, more follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// As many as there may be.
+    Full,
+    /// One event, to see.
+    Canary,
+    /// So many, growing.
+    Growing(usize),
+}
+
+// === impl Pace ===
+
+impl Pace {
+    const GROWTH: usize = 8;
+
+    fn at_most(self, most: usize) -> usize {
+        match self {
+            Self::Full => most,
+            Self::Canary => 1,
+            Self::Growing(size) => size.min(most),
+        }
+    }
+
+    fn went_well(self) -> Self {
+        match self {
+            // ## Canary => Growing
+            Self::Canary => Self::Growing(Self::GROWTH),
+            // ## Growing => (Growing | Full)
+            Self::Growing(size) if size < BATCH => Self::Growing(size * Self::GROWTH),
+            Self::Growing(_) | Self::Full => Self::Full,
+        }
+    }
 }
 
 // === impl Worker ===
@@ -60,14 +88,13 @@ impl Worker {
     async fn work(&self) {
         let mut appended = self.processing.topics.subscribe_appends(&self.topic);
         let backoff = parked_backoff();
-        let mut tries = 0;
+        let (mut tries, mut pace) = (0, Pace::Full);
         loop {
             // Marked as seen before the log is read: what is appended after that wakes us again.
             appended.borrow_and_update();
-            match self.step(tries + 1).await {
-                Ok(true) => tries = 0,
+            match self.step(tries + 1, pace).await {
+                Ok(true) => (tries, pace) = (0, pace.went_well()),
                 Ok(false) => {
-                    tries = 0;
                     // The sender lives as long as the topics that we hold.
                     let _ = tokio::time::timeout(LOOK_AGAIN, appended.changed()).await;
                 }
@@ -77,7 +104,7 @@ impl Worker {
                     let wait = wait.min(LONGEST_WAIT);
                     let (code, reason, wait_ms) = (fault.code().name(), fault.reason(), wait.as_millis());
                     tracing::warn!(code, reason, wait_ms, attempt = tries + 1, "parked");
-                    tries = tries.saturating_add(1);
+                    (tries, pace) = (tries.saturating_add(1), Pace::Canary);
                     tokio::time::sleep(wait).await;
                 }
             }
@@ -85,10 +112,10 @@ impl Worker {
     }
 
     /// Runs one batch; false where there was none. An error means that it has to be run again.
-    async fn step(&self, attempt: u32) -> Result<bool, Fault> {
+    async fn step(&self, attempt: u32, pace: Pace) -> Result<bool, Fault> {
         let topics = &self.processing.topics;
         let next = topics.committed(&self.topic, &self.pathway, self.partition).await?;
-        let mut stored = topics.fetch(&self.topic, self.partition, next, self.batch()).await?;
+        let mut stored = topics.fetch(&self.topic, self.partition, next, pace.at_most(self.batch())).await?;
         let Some(first) = stored.first().map(|event| event.offset) else { return Ok(false) };
         // Asked for after the events were read: every activation that decides one of them is known.
         let current = self.processing.registry.current().await?;
@@ -100,8 +127,10 @@ impl Worker {
             None => self.end(next, Vec::new(), Vec::new()).await?,
             Some(Err(mistakes)) => return Err(not_runnable(&self.pathway, mistakes)),
             Some(Ok(pathway)) => {
-                let mut events: Vec<Event> = stored.into_iter().map(|stored| self.event(stored)).collect();
-                limit(&mut events, pathway.definition());
+                let definition = pathway.definition();
+                let read = |stored| Event::read(self, definition, stored);
+                let mut events: Vec<Event> = stored.into_iter().map(read).collect();
+                limit(&mut events, definition);
                 let next = events.last().map_or(next, |event| event.stored.offset + 1);
                 let span = batch_span(&events);
                 self.run_batch(pathway, events, next, attempt, &span).instrument(span.clone()).await?;
@@ -120,7 +149,7 @@ impl Worker {
     async fn run_batch(
         &self,
         pathway: &Pathway,
-        events: Vec<Event>,
+        mut events: Vec<Event>,
         next: i64,
         attempt: u32,
         span: &tracing::Span,
@@ -128,14 +157,15 @@ impl Worker {
         let (started_at_us, begun) = (self.processing.clock.now_us(), Instant::now());
         // An offset names an event only within its topic.
         let epoch: Arc<str> = format!("{}/{}", self.processing.topics.epoch(), self.topic).into();
-        let inputs = events.iter().map(|event| event.input(&epoch)).collect();
+        let version = pathway.definition().version();
+        let inputs = events.iter_mut().map(|event| event.input(&epoch, version)).collect();
         let outcomes = match pathway.run(inputs).await {
             BatchOutcome::Done(outcomes) => outcomes,
             BatchOutcome::Park(fault) => return Err(fault),
         };
         let run = Run {
             worker: self,
-            version: pathway.definition().version(),
+            version,
             started_at_us,
             duration_us: micros(begun.elapsed()),
             attempts: i32::try_from(attempt).unwrap_or(i32::MAX),
@@ -144,7 +174,8 @@ impl Worker {
         let (mut executions, mut dead_letters) = (Vec::with_capacity(events.len()), Vec::new());
         for (event, outcome) in events.into_iter().zip(outcomes) {
             executions.push(run.execution(&event, &outcome));
-            dead_letters.extend(outcome.failure.map(|failure| run.dead_letter(event, failure)));
+            let answers = outcome.answers;
+            dead_letters.extend(outcome.failure.map(|failure| run.dead_letter(event, failure, answers)));
         }
         if !dead_letters.is_empty() {
             tracing::warn!(count = dead_letters.len(), "events failed for good");
@@ -172,126 +203,6 @@ impl Worker {
         // Nobody may be watching.
         let _ = self.processing.ended.send(Arc::new(executions));
         Ok(())
-    }
-
-    fn event(&self, stored: StoredEvent) -> Event {
-        // What was appended was an envelope; anything else has no data and fails by its schema, as a dead letter.
-        let envelope = Envelope::decode(&*stored.payload).unwrap_or_default();
-        let (partition, offset) = (stored.partition.to_string(), stored.offset.to_string());
-        let epoch = self.processing.topics.epoch();
-        let parts = [epoch, self.pathway.as_str(), self.topic.as_str(), partition.as_str(), offset.as_str()];
-        let execution_id = stable_id(stored.appended_at_us, &parts);
-        Event { stored, envelope, execution_id }
-    }
-}
-
-// === impl Event ===
-
-impl Event {
-    /// The key that keeps it in order with others.
-    fn key(&self, definition: &Definition) -> String {
-        if !self.envelope.partition_key.is_empty() {
-            return self.envelope.partition_key.clone();
-        }
-        let data = serde_json::from_slice(&self.envelope.data).unwrap_or(Value::Null);
-        // It had one when it was published; where the version says otherwise now, it is alone.
-        definition.key(&data).unwrap_or_else(|_| self.stored.offset.to_string())
-    }
-
-    fn input(&self, epoch: &Arc<str>) -> Input {
-        Input {
-            event_id: self.envelope.id.clone(),
-            position: Position {
-                epoch: Arc::clone(epoch),
-                partition: self.stored.partition,
-                offset: self.stored.offset,
-            },
-            data: serde_json::from_slice(&self.envelope.data).unwrap_or(Value::Null),
-            done: Map::new(),
-        }
-    }
-}
-
-/// Cuts a batch at the first event that is one too many, of all or of its key. What follows stays behind it, in order.
-fn limit(events: &mut Vec<Event>, definition: &Definition) {
-    let limits = definition.limits();
-    let mut end = events.len().min(limits.batch);
-    if limits.per_key < end {
-        let mut counts: HashMap<String, usize> = HashMap::new();
-        let is_one_too_many = |event: &Event| {
-            let count = counts.entry(event.key(definition)).or_default();
-            *count += 1;
-            *count > limits.per_key
-        };
-        end = events.iter().position(is_one_too_many).unwrap_or(end).min(end);
-    }
-    events.truncate(end);
-}
-
-/// What the executions of one batch have in common.
-struct Run<'a> {
-    worker: &'a Worker,
-    version: &'a str,
-    started_at_us: i64,
-    duration_us: i64,
-    attempts: i32,
-    trace_id: String,
-}
-
-// === impl Run ===
-
-impl Run<'_> {
-    /// How often a node was tried, those tries included after which the batch was parked.
-    fn tries(&self, in_this_run: u32) -> i32 {
-        let in_this_run = i32::try_from(in_this_run).unwrap_or(i32::MAX);
-        if in_this_run == 0 { 0 } else { (self.attempts - 1).saturating_add(in_this_run) }
-    }
-
-    fn execution(&self, event: &Event, outcome: &EventOutcome) -> Execution {
-        let nodes = outcome.nodes.iter().map(|run| NodeRecord {
-            node: run.node.clone(),
-            status: NodeRecord::status_code(run.status),
-            attempts: self.tries(run.attempts),
-            duration_us: micros(run.duration),
-            error_code: run.error.map(Code::name).unwrap_or_default().to_owned(),
-            started_after_us: micros(run.started_after),
-        });
-        Execution {
-            id: event.execution_id,
-            pathway: self.worker.pathway.clone(),
-            version: self.version.to_owned(),
-            event_id: event.envelope.id.clone(),
-            topic: self.worker.topic.clone(),
-            partition: event.stored.partition,
-            offset: event.stored.offset,
-            status: if outcome.failure.is_none() { Status::Succeeded } else { Status::Failed },
-            nodes: nodes.collect(),
-            started_at_us: self.started_at_us,
-            duration_us: self.duration_us,
-            trace_id: self.trace_id.clone(),
-        }
-    }
-
-    fn dead_letter(&self, event: Event, failure: Failure) -> DeadLetter {
-        let id = event.execution_id.to_string();
-        DeadLetter {
-            id: stable_id(event.stored.appended_at_us, &["dead letter", id.as_str()]),
-            execution_id: event.execution_id,
-            pathway: self.worker.pathway.clone(),
-            version: self.version.to_owned(),
-            topic: self.worker.topic.clone(),
-            partition: event.stored.partition,
-            offset: event.stored.offset,
-            event: event.envelope,
-            node: failure.node,
-            code: failure.fault.code(),
-            reason: failure.fault.reason().to_owned(),
-            message: failure.fault.message().to_owned(),
-            violations: failure.fault.violations().to_vec(),
-            attempts: self.attempts,
-            failed_at_us: self.worker.processing.clock.now_us(),
-            trace_id: self.trace_id.clone(),
-        }
     }
 }
 

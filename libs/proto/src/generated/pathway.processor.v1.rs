@@ -120,6 +120,12 @@ pub struct Execution {
     /// The trace that it belongs to, in hexadecimal; empty without tracing.
     #[prost(string, tag = "11")]
     pub trace_id: ::prost::alloc::string::String,
+    /// The key that keeps its event in order with others, such as the user id.
+    #[prost(string, tag = "12")]
+    pub partition_key: ::prost::alloc::string::String,
+    /// The failure's code, such as `INVALID_ARGUMENT`; empty where it succeeded.
+    #[prost(string, tag = "13")]
+    pub error_code: ::prost::alloc::string::String,
 }
 /// What one node did in an execution.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -143,21 +149,39 @@ pub struct NodeRun {
     #[prost(int64, tag = "6")]
     pub started_after_us: i64,
 }
-/// Which executions.
+/// Which executions. A filter that is left out lets all pass.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListExecutionsRequest {
-    /// Only this pathway's, if given.
+    /// Only this pathway's.
     #[prost(string, tag = "1")]
     pub pathway: ::prost::alloc::string::String,
-    /// Only those that ended so, if given.
+    /// Only those that ended so.
     #[prost(enumeration = "ExecutionStatus", tag = "2")]
     pub status: i32,
-    /// At most this many; 0 means 50, the largest is 1000.
+    /// At most this many; 0 means 50, the largest is 1000. A page looks at 10,000 executions at most and may be empty: go on while there is a token.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// From the previous page; empty for the first.
     #[prost(string, tag = "4")]
     pub page_token: ::prost::alloc::string::String,
+    /// Only those of events with this key.
+    #[prost(string, tag = "5")]
+    pub partition_key: ::prost::alloc::string::String,
+    /// Only those that failed with this code, such as `INVALID_ARGUMENT`.
+    #[prost(string, tag = "6")]
+    pub error_code: ::prost::alloc::string::String,
+    /// Only those of this event.
+    #[prost(string, tag = "7")]
+    pub event_id: ::prost::alloc::string::String,
+    /// Only those of this topic's events.
+    #[prost(string, tag = "8")]
+    pub topic: ::prost::alloc::string::String,
+    /// Only those that began at or after this instant, microseconds since the Unix epoch; 0 for any.
+    #[prost(int64, tag = "9")]
+    pub started_from_us: i64,
+    /// Only those that began before this instant, microseconds since the Unix epoch; 0 for any.
+    #[prost(int64, tag = "10")]
+    pub started_before_us: i64,
 }
 /// A page of executions.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -168,6 +192,23 @@ pub struct ListExecutionsResponse {
     /// For the next page; empty at the end.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which execution.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetExecutionRequest {
+    /// Its id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// An execution.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetExecutionResponse {
+    /// The execution; its nodes are its timeline.
+    #[prost(message, optional, tag = "1")]
+    pub execution: ::core::option::Option<Execution>,
+    /// What became of its event where it failed.
+    #[prost(message, optional, tag = "2")]
+    pub dead_letter: ::core::option::Option<DeadLetter>,
 }
 /// Which executions to follow.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -225,13 +266,90 @@ pub struct DeadLetter {
     /// The trace that it belongs to, in hexadecimal; empty without tracing.
     #[prost(string, tag = "12")]
     pub trace_id: ::prost::alloc::string::String,
+    /// What the nodes that had succeeded answered, by name: a JSON object. Only in GetDeadLetter.
+    #[prost(bytes = "vec", tag = "13")]
+    pub answers: ::prost::alloc::vec::Vec<u8>,
+    /// What became of it: `redriven` or `discarded`; empty while it waits.
+    #[prost(string, tag = "14")]
+    pub resolution: ::prost::alloc::string::String,
+    /// Why it was discarded.
+    #[prost(string, tag = "15")]
+    pub resolution_reason: ::prost::alloc::string::String,
+    /// When it was redriven or discarded, microseconds since the Unix epoch; 0 while it waits.
+    #[prost(int64, tag = "16")]
+    pub resolved_at_us: i64,
 }
-/// Which dead letters.
+/// Which groups. A filter that is left out lets all pass.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListDeadLettersRequest {
-    /// Only this pathway's, if given.
+pub struct ListDeadLetterGroupsRequest {
+    /// Only this pathway's.
     #[prost(string, tag = "1")]
     pub pathway: ::prost::alloc::string::String,
+}
+/// Dead letters by cause.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDeadLetterGroupsResponse {
+    /// The most frequent first; at most 1000.
+    #[prost(message, repeated, tag = "1")]
+    pub groups: ::prost::alloc::vec::Vec<DeadLetterGroup>,
+}
+/// Dead letters that failed alike.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLetterGroup {
+    /// The pathway's name.
+    #[prost(string, tag = "1")]
+    pub pathway: ::prost::alloc::string::String,
+    /// The node that failed; empty if the input was invalid.
+    #[prost(string, tag = "2")]
+    pub node: ::prost::alloc::string::String,
+    /// The error's code, such as `INVALID_ARGUMENT`.
+    #[prost(string, tag = "3")]
+    pub error_code: ::prost::alloc::string::String,
+    /// The error's reason, such as `UNKNOWN_CURRENCY`.
+    #[prost(string, tag = "4")]
+    pub error_reason: ::prost::alloc::string::String,
+    /// The message of one of them.
+    #[prost(string, tag = "5")]
+    pub message: ::prost::alloc::string::String,
+    /// How many wait.
+    #[prost(int64, tag = "6")]
+    pub count: i64,
+    /// When the first of them failed, microseconds since the Unix epoch.
+    #[prost(int64, tag = "7")]
+    pub first_failed_at_us: i64,
+    /// When the last of them failed, microseconds since the Unix epoch.
+    #[prost(int64, tag = "8")]
+    pub last_failed_at_us: i64,
+}
+/// Which dead letter.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDeadLetterRequest {
+    /// Its id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// A dead letter.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetDeadLetterResponse {
+    /// The dead letter, with what its nodes had answered.
+    #[prost(message, optional, tag = "1")]
+    pub dead_letter: ::core::option::Option<DeadLetter>,
+}
+/// Which dead letters. A filter that is left out lets all pass.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeadLettersRequest {
+    /// Only this pathway's.
+    #[prost(string, tag = "1")]
+    pub pathway: ::prost::alloc::string::String,
+    /// Only those that failed at this node.
+    #[prost(string, tag = "4")]
+    pub node: ::prost::alloc::string::String,
+    /// Only those that failed with this code, such as `INVALID_ARGUMENT`.
+    #[prost(string, tag = "5")]
+    pub error_code: ::prost::alloc::string::String,
+    /// Only those that failed for this reason, such as `UNKNOWN_CURRENCY`.
+    #[prost(string, tag = "6")]
+    pub error_reason: ::prost::alloc::string::String,
     /// At most this many; 0 means 50, the largest is 1000.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
@@ -493,6 +611,54 @@ pub struct DeactivatePathwayResponse {
     #[prost(string, tag = "1")]
     pub previous_version: ::prost::alloc::string::String,
 }
+/// What to try.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DryRunRequest {
+    /// The pathway's name. Required.
+    #[prost(string, tag = "1")]
+    pub pathway: ::prost::alloc::string::String,
+    /// A version, or the beginning of one that only one version has; empty for the active one, or the newest where none is active.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// The event's data, a JSON object. Required.
+    #[prost(bytes = "vec", tag = "3")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+/// What would happen.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DryRunResponse {
+    /// The version that was asked.
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// Absent where the event would be accepted; else why not, with every violation.
+    #[prost(message, optional, tag = "2")]
+    pub error: ::core::option::Option<super::super::super::google::rpc::Status>,
+    /// The key that would keep it in order with others; empty where it has none.
+    #[prost(string, tag = "3")]
+    pub partition_key: ::prost::alloc::string::String,
+    /// The nodes in the order in which they would run.
+    #[prost(message, repeated, tag = "4")]
+    pub nodes: ::prost::alloc::vec::Vec<PlannedNode>,
+}
+/// What a node would do.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlannedNode {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// The tool that it uses.
+    #[prost(string, tag = "2")]
+    pub tool: ::prost::alloc::string::String,
+    /// Whether it would run.
+    #[prost(enumeration = "NodePlan", tag = "3")]
+    pub plan: i32,
+    /// Its arguments, a JSON object: one for each item. Where they depend on what other nodes answer, there are none yet.
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub arguments: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// Why it would fail, where that is known.
+    #[prost(message, optional, tag = "5")]
+    pub error: ::core::option::Option<super::super::super::google::rpc::Status>,
+}
 /// How an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -604,6 +770,47 @@ impl PathwayOrigin {
             "PATHWAY_ORIGIN_SHIPPED" => Some(Self::Shipped),
             "PATHWAY_ORIGIN_FILE" => Some(Self::File),
             "PATHWAY_ORIGIN_API" => Some(Self::Api),
+            _ => None,
+        }
+    }
+}
+/// Whether a node would run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NodePlan {
+    /// Not given.
+    Unspecified = 0,
+    /// It would run.
+    Runs = 1,
+    /// Its gate is closed, or its list is empty.
+    Skipped = 2,
+    /// It depends on what other nodes answer.
+    Unknown = 3,
+    /// It would fail.
+    Fails = 4,
+}
+impl NodePlan {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NODE_PLAN_UNSPECIFIED",
+            Self::Runs => "NODE_PLAN_RUNS",
+            Self::Skipped => "NODE_PLAN_SKIPPED",
+            Self::Unknown => "NODE_PLAN_UNKNOWN",
+            Self::Fails => "NODE_PLAN_FAILS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NODE_PLAN_UNSPECIFIED" => Some(Self::Unspecified),
+            "NODE_PLAN_RUNS" => Some(Self::Runs),
+            "NODE_PLAN_SKIPPED" => Some(Self::Skipped),
+            "NODE_PLAN_UNKNOWN" => Some(Self::Unknown),
+            "NODE_PLAN_FAILS" => Some(Self::Fails),
             _ => None,
         }
     }
@@ -776,6 +983,36 @@ pub mod processor_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// One execution with its timeline, and the dead letter that it ended in. NOT_FOUND where there is none, or it was removed.
+        pub async fn get_execution(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetExecutionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetExecutionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/GetExecution",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "GetExecution",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Follows executions as they end.
         pub async fn watch_executions(
             &mut self,
@@ -836,7 +1073,68 @@ pub mod processor_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Publishes the events of dead letters again, as they were or corrected. What they had done already is not done again. Each item is accepted
+        /// Counts dead letters that wait by their cause, the most frequent first.
+        pub async fn list_dead_letter_groups(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDeadLetterGroupsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeadLetterGroupsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/ListDeadLetterGroups",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "ListDeadLetterGroups",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One dead letter, whether it waits or not. NOT_FOUND where there is none.
+        pub async fn get_dead_letter(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetDeadLetterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDeadLetterResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/GetDeadLetter",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "GetDeadLetter",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Publishes the events of dead letters again, as they were or corrected. What they had done already is not done again: an event that was not
+        /// corrected goes on at the node that failed, where its pathway's version is still the same. Each item is accepted
         /// or refused by itself; an accepted one waits no more.
         pub async fn redrive_dead_letters(
             &mut self,
@@ -894,6 +1192,31 @@ pub mod processor_service_client {
                         "pathway.processor.v1.ProcessorService",
                         "DiscardDeadLetters",
                     ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says what would happen to an event: whether it would be accepted, which nodes would run and with which arguments, as far as that is known
+        /// before anything has run. Nothing runs.
+        pub async fn dry_run(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DryRunRequest>,
+        ) -> std::result::Result<tonic::Response<super::DryRunResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/DryRun",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("pathway.processor.v1.ProcessorService", "DryRun"),
                 );
             self.inner.unary(req, path, codec).await
         }
@@ -1084,6 +1407,14 @@ pub mod processor_service_server {
             tonic::Response<super::ListExecutionsResponse>,
             tonic::Status,
         >;
+        /// One execution with its timeline, and the dead letter that it ended in. NOT_FOUND where there is none, or it was removed.
+        async fn get_execution(
+            &self,
+            request: tonic::Request<super::GetExecutionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetExecutionResponse>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the WatchExecutions method.
         type WatchExecutionsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::WatchExecutionsResponse, tonic::Status>,
@@ -1106,7 +1437,24 @@ pub mod processor_service_server {
             tonic::Response<super::ListDeadLettersResponse>,
             tonic::Status,
         >;
-        /// Publishes the events of dead letters again, as they were or corrected. What they had done already is not done again. Each item is accepted
+        /// Counts dead letters that wait by their cause, the most frequent first.
+        async fn list_dead_letter_groups(
+            &self,
+            request: tonic::Request<super::ListDeadLetterGroupsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeadLetterGroupsResponse>,
+            tonic::Status,
+        >;
+        /// One dead letter, whether it waits or not. NOT_FOUND where there is none.
+        async fn get_dead_letter(
+            &self,
+            request: tonic::Request<super::GetDeadLetterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDeadLetterResponse>,
+            tonic::Status,
+        >;
+        /// Publishes the events of dead letters again, as they were or corrected. What they had done already is not done again: an event that was not
+        /// corrected goes on at the node that failed, where its pathway's version is still the same. Each item is accepted
         /// or refused by itself; an accepted one waits no more.
         async fn redrive_dead_letters(
             &self,
@@ -1123,6 +1471,12 @@ pub mod processor_service_server {
             tonic::Response<super::DiscardDeadLettersResponse>,
             tonic::Status,
         >;
+        /// Says what would happen to an event: whether it would be accepted, which nodes would run and with which arguments, as far as that is known
+        /// before anything has run. Nothing runs.
+        async fn dry_run(
+            &self,
+            request: tonic::Request<super::DryRunRequest>,
+        ) -> std::result::Result<tonic::Response<super::DryRunResponse>, tonic::Status>;
         /// Lists the registered pathways, by name.
         async fn list_pathways(
             &self,
@@ -1379,6 +1733,52 @@ pub mod processor_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/pathway.processor.v1.ProcessorService/GetExecution" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetExecutionSvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::GetExecutionRequest>
+                    for GetExecutionSvc<T> {
+                        type Response = super::GetExecutionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetExecutionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::get_execution(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetExecutionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/pathway.processor.v1.ProcessorService/WatchExecutions" => {
                     #[allow(non_camel_case_types)]
                     struct WatchExecutionsSvc<T: ProcessorService>(pub Arc<T>);
@@ -1458,6 +1858,101 @@ pub mod processor_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListDeadLettersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/ListDeadLetterGroups" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDeadLetterGroupsSvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::ListDeadLetterGroupsRequest>
+                    for ListDeadLetterGroupsSvc<T> {
+                        type Response = super::ListDeadLetterGroupsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDeadLetterGroupsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::list_dead_letter_groups(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDeadLetterGroupsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/GetDeadLetter" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetDeadLetterSvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::GetDeadLetterRequest>
+                    for GetDeadLetterSvc<T> {
+                        type Response = super::GetDeadLetterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetDeadLetterRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::get_dead_letter(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetDeadLetterSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1556,6 +2051,51 @@ pub mod processor_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DiscardDeadLettersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/DryRun" => {
+                    #[allow(non_camel_case_types)]
+                    struct DryRunSvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::DryRunRequest>
+                    for DryRunSvc<T> {
+                        type Response = super::DryRunResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DryRunRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::dry_run(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DryRunSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,29 +1,34 @@
 //! `pathway dead-letters`: events that failed for good, newest first; and what to do with them.
 
-use std::collections::BTreeMap;
-use std::process::ExitCode;
-use std::time::Duration;
+mod redrive;
 
-use pathway_kernel::{Code, Fault};
+use std::process::ExitCode;
+
+use pathway_kernel::Fault;
+use pathway_proto::google::rpc::Status;
 use pathway_proto::pathway::processor::v1::{
-    DeadLetter, DiscardDeadLettersRequest, ListDeadLettersRequest, Redrive as RedriveItem,
-    RedriveDeadLettersRequest, redrive_result,
+    DeadLetter, DryRunRequest, GetDeadLetterRequest, ListDeadLetterGroupsRequest, ListDeadLettersRequest,
+    PlannedNode,
 };
 use pathway_rpc::from_item_status;
 use serde_json::{Value, json};
 
 use super::executions::{page_size, trace_id};
-use super::publish::{Report, failed, wait};
-use crate::cli::{DeadLetterAction, DeadLetters, Redrive};
+use crate::cli::{DeadLetterAction, DeadLetters, LetterFilter};
 use crate::client::{Mesh, answer, request};
-use crate::output::{Output, instant, progress, table};
-
-/// How many are redriven in one call, at most.
-const BATCH: usize = 512;
+use crate::output::{Output, instant, table};
+use redrive::{discard, redrive_all};
 
 pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &DeadLetters) -> Result<ExitCode, Fault> {
     match &args.action {
         None => list(mesh, out, args).await,
+        Some(DeadLetterAction::Groups { pathway }) => groups(mesh, out, pathway.as_deref()).await,
+        Some(DeadLetterAction::Show { id }) => show(mesh, out, id).await,
+        Some(DeadLetterAction::DryRun { id, data }) => {
+            let letter = get(mesh, id).await?;
+            let data = data.clone().map_or_else(|| letter.event.unwrap_or_default().data, String::into_bytes);
+            dry_run(mesh, out, &letter.pathway, "", data).await
+        }
         Some(DeadLetterAction::Redrive(redrive)) => redrive_all(mesh, out, redrive).await,
         Some(DeadLetterAction::Discard { ids, reason }) => discard(mesh, out, ids, reason).await,
     }
@@ -32,11 +37,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &DeadLetters) -> Result
 async fn list(mesh: &Mesh, out: &Output, args: &DeadLetters) -> Result<ExitCode, Fault> {
     let (mut letters, mut page_token): (Vec<Value>, _) = (Vec::new(), String::new());
     let total = loop {
-        let message = ListDeadLettersRequest {
-            pathway: args.pathway.clone().unwrap_or_default(),
-            page_size: page_size(args.limit, letters.len()),
-            page_token,
-        };
+        let message = wanted(&args.filter, page_size(args.limit, letters.len()), page_token);
         let page = answer(mesh.processor.clone().list_dead_letters(request(message)).await)?;
         letters.extend(page.dead_letters.iter().map(document));
         page_token = page.next_page_token;
@@ -61,106 +62,145 @@ async fn list(mesh: &Mesh, out: &Output, args: &DeadLetters) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-async fn redrive_all(mesh: &Mesh, out: &Output, args: &Redrive) -> Result<ExitCode, Fault> {
-    if args.data.is_some() && args.ids.len() != 1 {
-        let message = "--data corrects one event: give one id";
-        return Err(Fault::new(Code::InvalidArgument, "ONE_ID_NEEDED", message));
+/// Which dead letters to list.
+fn wanted(filter: &LetterFilter, page_size: i32, page_token: String) -> ListDeadLettersRequest {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    ListDeadLettersRequest {
+        pathway: text(&filter.pathway),
+        page_size,
+        page_token,
+        node: text(&filter.node),
+        error_code: text(&filter.error),
+        error_reason: text(&filter.cause),
     }
-    let ids = if args.all { waiting(mesh, args.pathway.as_deref()).await? } else { args.ids.clone() };
-    let data = args.data.as_ref().map(|data| data.clone().into_bytes());
-    let batch = args.rate.map_or(BATCH, |rate| usize::try_from(rate).unwrap_or(BATCH).min(BATCH));
-    let (mut reports, mut count) = (BTreeMap::<String, Report>::new(), 0);
-    let progress = progress("events redriven");
-    let mut refused: Vec<(String, Fault)> = Vec::new();
-    // The first tick is at once; each further one keeps the pace.
-    let mut pace = args.rate.map(|rate| {
-        let seconds = f64::from(u32::try_from(batch).unwrap_or(rate)) / f64::from(rate);
-        tokio::time::interval(Duration::from_secs_f64(seconds))
+}
+
+async fn groups(mesh: &Mesh, out: &Output, pathway: Option<&str>) -> Result<ExitCode, Fault> {
+    let message = ListDeadLetterGroupsRequest { pathway: pathway.unwrap_or_default().to_owned() };
+    let groups = answer(mesh.processor.clone().list_dead_letter_groups(request(message)).await)?.groups;
+    let json = groups.iter().map(|group| {
+        json!({
+            "pathway": group.pathway,
+            "node": group.node,
+            "error": {"code": group.error_code, "reason": group.error_reason, "message": group.message},
+            "count": group.count,
+            "first_failed_at": instant(group.first_failed_at_us),
+            "last_failed_at": instant(group.last_failed_at_us),
+        })
     });
-    for ids in ids.chunks(batch) {
-        if let Some(pace) = &mut pace {
-            pace.tick().await;
+    out.answer(&json!({"groups": json.collect::<Vec<_>>()}), || {
+        if groups.is_empty() {
+            return "no dead letters".to_owned();
         }
-        let items = ids.iter().map(|id| RedriveItem { id: id.clone(), data: data.clone() }).collect();
-        let message = RedriveDeadLettersRequest { items };
-        let answer = answer(mesh.processor.clone().redrive_dead_letters(request(message)).await)?;
-        for (id, result) in ids.iter().zip(answer.results) {
-            match result.result {
-                Some(redrive_result::Result::Redriven(event)) => {
-                    count += 1;
-                    let report = reports.entry(event.topic).or_default();
-                    event.position.into_iter().for_each(|position| report.accept(position));
-                }
-                Some(redrive_result::Result::Error(status)) => {
-                    refused.push((id.clone(), from_item_status(status)));
-                }
-                None => return Err(Fault::internal("a redrive result without content")),
-            }
-        }
-        progress.set_position(count);
-    }
-    progress.finish_and_clear();
-    let (mut waited, mut again) = (Ok(()), 0);
-    for (topic, report) in &reports {
-        waited = waited.and(wait(mesh, topic, report, Duration::from_secs(args.timeout)).await);
-        again += failed(mesh, report).await?.len();
-    }
-    let reasons: Vec<Value> =
-        refused.iter().map(|(id, fault)| json!({"id": id, "reason": fault.message()})).collect();
-    let document = json!({"redriven": count, "refused": reasons, "failed": again});
-    out.answer(&document, || {
-        let mut text = format!("redriven {count}, refused {}", refused.len());
-        for (id, fault) in &refused {
-            text.push_str(&format!("\n  {id}: {}", fault.message()));
-        }
-        if again > 0 {
-            text.push_str(&format!("\nfailed again {again}: `pathway dead-letters` says why"));
-        }
-        text
+        let rows = groups.iter().map(|group| {
+            vec![
+                group.count.to_string(),
+                group.pathway.clone(),
+                group.node.clone(),
+                group.error_code.clone(),
+                group.error_reason.clone(),
+                instant(group.last_failed_at_us),
+                group.message.clone(),
+            ]
+        });
+        table(&["count", "pathway", "node", "error", "cause", "last", "one of the messages"], &[0], rows)
     })?;
-    waited?;
-    Ok(if refused.is_empty() && again == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(ExitCode::SUCCESS)
 }
 
-/// All that wait, oldest first, so that events of one key are published in their order.
-async fn waiting(mesh: &Mesh, pathway: Option<&str>) -> Result<Vec<String>, Fault> {
-    let (mut ids, mut page_token) = (Vec::new(), String::new());
-    loop {
-        let pathway = pathway.unwrap_or_default().to_owned();
-        let message = ListDeadLettersRequest { pathway, page_size: 1000, page_token };
-        let page = answer(mesh.processor.clone().list_dead_letters(request(message)).await)?;
-        ids.extend(page.dead_letters.into_iter().map(|letter| letter.id));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            ids.reverse();
-            return Ok(ids);
+async fn get(mesh: &Mesh, id: &str) -> Result<DeadLetter, Fault> {
+    let message = GetDeadLetterRequest { id: id.to_owned() };
+    let found = answer(mesh.processor.clone().get_dead_letter(request(message)).await)?;
+    found.dead_letter.ok_or_else(|| Fault::internal("a dead letter without content"))
+}
+
+async fn show(mesh: &Mesh, out: &Output, id: &str) -> Result<ExitCode, Fault> {
+    let letter = get(mesh, id).await?;
+    let mut json = document(&letter);
+    json["answers"] = serde_json::from_slice(&letter.answers).unwrap_or_default();
+    out.answer(&json, || {
+        let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
+        format!(
+            "{} {} failed {}\n{}event\n{}\nanswers so far\n{}",
+            letter.pathway,
+            letter.execution_id,
+            instant(letter.failed_at_us),
+            cause(&letter),
+            pretty(&json["data"]),
+            pretty(&json["answers"])
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Why it failed, with every violation, and what became of it.
+pub(crate) fn cause(letter: &DeadLetter) -> String {
+    let error = from_item_status(letter.error.clone().unwrap_or_default());
+    let place = if letter.node.is_empty() { "the input" } else { letter.node.as_str() };
+    let mut text = format!("{place}: {} {}: {}\n", error.code().name(), error.reason(), error.message());
+    for violation in error.violations() {
+        text.push_str(&format!("  {violation}\n"));
+    }
+    match letter.resolution.as_str() {
+        "" => text.push_str(&format!("waits as the dead letter {}\n", letter.id)),
+        resolution => {
+            let reason = if letter.resolution_reason.is_empty() { "" } else { ": " };
+            let at = instant(letter.resolved_at_us);
+            text.push_str(&format!("{resolution} {at}{reason}{}\n", letter.resolution_reason));
         }
     }
+    text
 }
 
-async fn discard(mesh: &Mesh, out: &Output, ids: &[String], reason: &str) -> Result<ExitCode, Fault> {
-    let message = DiscardDeadLettersRequest { ids: ids.to_vec(), reason: reason.to_owned() };
-    let answer = answer(mesh.processor.clone().discard_dead_letters(request(message)).await)?;
-    let refused: Vec<(&String, Fault)> = ids
+/// Says what would happen to an event.
+pub(crate) async fn dry_run(
+    mesh: &Mesh,
+    out: &Output,
+    pathway: &str,
+    version: &str,
+    data: Vec<u8>,
+) -> Result<ExitCode, Fault> {
+    let message = DryRunRequest { pathway: pathway.to_owned(), version: version.to_owned(), data };
+    let run = answer(mesh.processor.clone().dry_run(request(message)).await)?;
+    let fault = |status: &Option<Status>| status.clone().map(from_item_status);
+    let violations = |fault: &Fault| fault.violations().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let refused = fault(&run.error);
+    let plan = |node: &PlannedNode| {
+        let name = node.plan().as_str_name().to_lowercase();
+        name.strip_prefix("node_plan_").unwrap_or(&name).to_owned()
+    };
+    let nodes: Vec<Value> = run
+        .nodes
         .iter()
-        .zip(answer.results)
-        .filter(|(_, status)| status.code != 0)
-        .map(|(id, status)| (id, from_item_status(status)))
+        .map(|node| {
+            let arguments = node.arguments.iter().map(|json| serde_json::from_slice(json).unwrap_or_default());
+            let arguments: Vec<Value> = arguments.collect();
+            let wrong = fault(&node.error).as_ref().map(violations).unwrap_or_default();
+            json!({"node": node.node, "tool": node.tool, "plan": plan(node), "arguments": arguments, "violations": wrong})
+        })
         .collect();
-    let discarded = ids.len() - refused.len();
-    let reasons: Vec<Value> =
-        refused.iter().map(|(id, fault)| json!({"id": id, "reason": fault.message()})).collect();
-    out.answer(&json!({"discarded": discarded, "refused": reasons}), || {
-        let mut text = format!("discarded {discarded}, refused {}", refused.len());
-        for (id, fault) in &refused {
-            text.push_str(&format!("\n  {id}: {}", fault.message()));
+    let wrong = refused.as_ref().map(violations).unwrap_or_default();
+    let document = json!({
+        "pathway": pathway, "version": run.version, "accepted": refused.is_none(), "violations": wrong,
+        "key": run.partition_key, "nodes": nodes,
+    });
+    out.answer(&document, || {
+        let mut text = format!("{pathway} {}\n", run.version);
+        match &refused {
+            None => text.push_str(&format!("would be accepted, with the key {}\n", run.partition_key)),
+            Some(_) => text.push_str(&format!("would be refused:\n  {}\n", wrong.join("\n  "))),
         }
+        let rows = run.nodes.iter().map(|node| {
+            let arguments: Vec<_> = node.arguments.iter().map(|json| String::from_utf8_lossy(json)).collect();
+            vec![node.node.clone(), node.tool.clone(), plan(node), arguments.join("\n")]
+        });
+        text.push_str(&table(&["node", "uses", "plan", "arguments"], &[], rows));
         text
     })?;
-    Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if refused.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn document(letter: &DeadLetter) -> Value {
+pub(crate) fn document(letter: &DeadLetter) -> Value {
     let event = letter.event.clone().unwrap_or_default();
     let error = from_item_status(letter.error.clone().unwrap_or_default());
     let position = letter.position.unwrap_or_default();
@@ -181,5 +221,7 @@ fn document(letter: &DeadLetter) -> Value {
         "attempts": letter.attempts,
         "failed_at": instant(letter.failed_at_us),
         "trace_id": trace_id(&letter.trace_id),
+        "violations": error.violations().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "resolution": (!letter.resolution.is_empty()).then_some(&letter.resolution),
     })
 }

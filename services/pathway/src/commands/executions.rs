@@ -3,22 +3,40 @@
 use std::process::ExitCode;
 
 use pathway_kernel::Fault;
-use pathway_proto::pathway::processor::v1::{Execution, ExecutionStatus, ListExecutionsRequest, NodeRun};
+use pathway_proto::pathway::processor::v1::{
+    Execution, ExecutionStatus, GetExecutionRequest, GetPathwayRequest, ListExecutionsRequest, NodeRun,
+};
 use serde_json::{Value, json};
 
-use crate::cli::Executions;
+use super::dead_letters;
+use super::tree::tree;
+use crate::cli::{ExecutionAction, Executions};
 use crate::client::{Mesh, answer, request};
 use crate::output::{Output, instant, table};
 
 pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Executions) -> Result<ExitCode, Fault> {
+    match &args.action {
+        None => list(mesh, out, args).await,
+        Some(ExecutionAction::Show { id }) => show(mesh, out, id).await,
+    }
+}
+
+async fn list(mesh: &Mesh, out: &Output, args: &Executions) -> Result<ExitCode, Fault> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let status = if args.failed { ExecutionStatus::Failed } else { ExecutionStatus::Unspecified };
     let (mut executions, mut page_token): (Vec<Execution>, _) = (Vec::new(), String::new());
     loop {
         let message = ListExecutionsRequest {
-            pathway: args.pathway.clone().unwrap_or_default(),
+            pathway: text(&args.pathway),
             status: status.into(),
             page_size: page_size(args.limit, executions.len()),
             page_token,
+            partition_key: text(&args.key),
+            error_code: text(&args.error),
+            event_id: text(&args.event),
+            topic: text(&args.topic),
+            started_from_us: args.since.unwrap_or_default(),
+            started_before_us: args.until.unwrap_or_default(),
         };
         let page = answer(mesh.processor.clone().list_executions(request(message)).await)?;
         executions.extend(page.executions);
@@ -31,6 +49,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Executions) -> Result<
     out.answer(&document, || {
         let rows = executions.iter().map(|execution| {
             vec![
+                execution.id.clone(),
                 instant(execution.started_at_us),
                 execution.pathway.clone(),
                 execution.event_id.clone(),
@@ -38,7 +57,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Executions) -> Result<
                 execution.nodes.iter().map(node_text).collect::<Vec<_>>().join(" -> "),
             ]
         });
-        table(&["started", "pathway", "event", "status", "nodes"], &[], rows)
+        table(&["id", "started", "pathway", "event", "status", "nodes"], &[], rows)
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -66,6 +85,7 @@ pub(crate) fn document(execution: &Execution) -> Value {
                 "attempts": node.attempts,
                 "duration_us": node.duration_us,
                 "error_code": node.error_code,
+                "started_after_us": node.started_after_us,
             })
         })
         .collect();
@@ -83,15 +103,43 @@ pub(crate) fn document(execution: &Execution) -> Value {
         "started_at": instant(execution.started_at_us),
         "duration_us": execution.duration_us,
         "trace_id": trace_id(&execution.trace_id),
+        "key": execution.partition_key,
+        "error_code": execution.error_code,
     })
 }
 
 /// `update ok 1.2 ms`
 pub(crate) fn node_text(node: &NodeRun) -> String {
-    let tenths = node.duration_us / 100;
     let status = node_status(node);
     let error = if node.error_code.is_empty() { String::new() } else { format!(" {}", node.error_code) };
-    format!("{} {status}{error} {}.{} ms", node.node, tenths / 10, tenths % 10)
+    format!("{} {status}{error} {}", node.node, milliseconds(node.duration_us))
+}
+
+/// `1.2 ms`
+pub(crate) fn milliseconds(us: i64) -> String {
+    let tenths = us / 100;
+    format!("{}.{} ms", tenths / 10, tenths % 10)
+}
+
+async fn show(mesh: &Mesh, out: &Output, id: &str) -> Result<ExitCode, Fault> {
+    let message = GetExecutionRequest { id: id.to_owned() };
+    let found = answer(mesh.processor.clone().get_execution(request(message)).await)?;
+    let execution = found.execution.unwrap_or_default();
+    // What needs what is in the version that ran.
+    let message =
+        GetPathwayRequest { name: execution.pathway.clone(), version: execution.pathway_version.clone() };
+    let pathway =
+        answer(mesh.processor.clone().get_pathway(request(message)).await)?.pathway.unwrap_or_default();
+    let mut json = document(&execution);
+    json["dead_letter"] = found.dead_letter.as_ref().map_or(Value::Null, dead_letters::document);
+    out.answer(&json, || {
+        let mut text = tree(&execution, &pathway);
+        if let Some(letter) = &found.dead_letter {
+            text.push_str(&dead_letters::cause(letter));
+        }
+        text
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The execution's status in lower case.
@@ -99,7 +147,7 @@ pub(crate) fn status_name(execution: &Execution) -> String {
     short(execution.status().as_str_name(), "EXECUTION_STATUS_")
 }
 
-fn node_status(node: &NodeRun) -> String {
+pub(crate) fn node_status(node: &NodeRun) -> String {
     short(node.status().as_str_name(), "NODE_STATUS_")
 }
 

@@ -9,4 +9,5 @@ pub(crate) mod notifications;
 pub(crate) mod pathways;
 pub(crate) mod publish;
 pub(crate) mod spending;
+pub(crate) mod tree;
 pub(crate) mod watch;

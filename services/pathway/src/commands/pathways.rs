@@ -8,6 +8,7 @@ use pathway_kernel::{Code, Fault};
 use pathway_proto::pathway::processor::v1 as api;
 use serde_json::{Value, json};
 
+use super::dead_letters;
 use crate::cli::{PathwayAction, Pathways};
 use crate::client::{Mesh, answer, request};
 use crate::output::{Output, instant, table};
@@ -36,6 +37,10 @@ pub(crate) async fn run(
         }
         Some(PathwayAction::Register { file, activate }) => register(&connect()?, out, file, *activate).await,
         Some(PathwayAction::Activate { name, version }) => activate(&connect()?, out, name, version).await,
+        Some(PathwayAction::DryRun { name, data, version }) => {
+            let version = version.as_deref().unwrap_or_default();
+            dead_letters::dry_run(&connect()?, out, name, version, data.clone().into_bytes()).await
+        }
         Some(PathwayAction::Deactivate { name }) => deactivate(&connect()?, out, name).await,
     }
 }

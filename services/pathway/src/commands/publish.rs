@@ -102,7 +102,7 @@ async fn send_input(mesh: &Mesh, args: &Publish, report: &mut Report) -> Result<
 pub(crate) async fn failed(mesh: &Mesh, report: &Report) -> Result<Vec<DeadLetter>, Fault> {
     let (mut found, mut page_token) = (Vec::new(), String::new());
     loop {
-        let message = ListDeadLettersRequest { pathway: String::new(), page_size: 1000, page_token };
+        let message = ListDeadLettersRequest { page_size: 1000, page_token, ..Default::default() };
         let page = answer(mesh.processor.clone().list_dead_letters(request(message)).await)?;
         let is_ours = |letter: &DeadLetter| {
             letter.position.is_some_and(|place| report.positions.contains(&(place.partition, place.offset)))

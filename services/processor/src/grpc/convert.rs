@@ -9,7 +9,7 @@ use pathway_topics::Position;
 
 use crate::error::ProcessorError;
 use crate::events::Envelope;
-use crate::store::{DeadLetter, Execution, NodeRecord, Status};
+use crate::store::{DeadLetter, Execution, ExecutionFilter, Group, LetterFilter, NodeRecord, Status};
 
 pub(super) fn to_result(result: Result<Position, ProcessorError>) -> api::PublishResult {
     use api::publish_result::Result as Item;
@@ -34,7 +34,7 @@ pub(super) fn from_event(event: api::Event) -> Envelope {
         time_us: event.time_us,
         data: event.data,
         partition_key: event.partition_key,
-        traceparent: String::new(),
+        ..Envelope::default()
     }
 }
 
@@ -71,6 +71,8 @@ pub(super) fn to_execution(execution: &Execution) -> api::Execution {
         started_at_us: execution.started_at_us,
         duration_us: execution.duration_us,
         trace_id: execution.trace_id.clone(),
+        partition_key: execution.partition_key.clone(),
+        error_code: execution.error_code.clone(),
     }
 }
 
@@ -101,5 +103,60 @@ pub(super) fn to_dead_letter(letter: DeadLetter) -> api::DeadLetter {
         attempts: letter.attempts,
         failed_at_us: letter.failed_at_us,
         trace_id: letter.trace_id,
+        answers: Vec::new(),
+        resolved_at_us: letter.resolution.as_ref().map_or(0, |resolved| resolved.at_us),
+        resolution_reason: letter
+            .resolution
+            .as_ref()
+            .map(|resolved| resolved.reason.clone())
+            .unwrap_or_default(),
+        resolution: letter.resolution.map(|resolved| resolved.how).unwrap_or_default(),
+    }
+}
+
+/// With what the nodes had answered, which a list leaves out.
+pub(super) fn to_whole_dead_letter(letter: DeadLetter) -> api::DeadLetter {
+    let answers = serde_json::to_vec(&letter.answers).unwrap_or_default();
+    api::DeadLetter { answers, ..to_dead_letter(letter) }
+}
+
+pub(super) fn to_group(group: Group) -> api::DeadLetterGroup {
+    api::DeadLetterGroup {
+        pathway: group.pathway,
+        node: group.node,
+        error_code: group.code,
+        error_reason: group.reason,
+        message: group.message,
+        count: group.count,
+        first_failed_at_us: group.first_at_us,
+        last_failed_at_us: group.last_at_us,
+    }
+}
+
+pub(super) fn from_execution_filter(request: api::ListExecutionsRequest) -> ExecutionFilter {
+    let status = match request.status() {
+        api::ExecutionStatus::Unspecified => None,
+        api::ExecutionStatus::Succeeded => Some(Status::Succeeded),
+        api::ExecutionStatus::Failed => Some(Status::Failed),
+    };
+    let instant = |us: i64| (us != 0).then_some(us);
+    ExecutionFilter {
+        pathway: request.pathway,
+        status,
+        partition_key: request.partition_key,
+        error_code: request.error_code,
+        event_id: request.event_id,
+        topic: request.topic,
+        started_from_us: instant(request.started_from_us),
+        started_before_us: instant(request.started_before_us),
+    }
+}
+
+pub(super) fn from_letter_filter(request: api::ListDeadLettersRequest) -> LetterFilter {
+    LetterFilter {
+        pathway: request.pathway,
+        node: request.node,
+        code: request.error_code,
+        reason: request.error_reason,
     }
 }

@@ -1,10 +1,12 @@
 //! Pathways between the API's messages and this service's words.
 
+use pathway_engine::{Action, PlannedNode};
 use pathway_kernel::{Check, Fault};
 use pathway_proto::pathway::processor::v1 as api;
-use pathway_rpc::status;
+use pathway_rpc::{status, to_item_status};
 use tonic::Status as GrpcStatus;
 
+use crate::events::Envelope;
 use crate::pathways::Source;
 use crate::processing::{History, Kept};
 use crate::store::Origin;
@@ -71,6 +73,38 @@ pub(super) fn to_history(history: &History) -> api::GetPathwayResponse {
         versions: versions.collect(),
         activations: activations.collect(),
     }
+}
+
+/// What would happen to an event, from the checks of a publish on.
+pub(super) fn to_dry_run(kept: &Kept, event: &Envelope) -> api::DryRunResponse {
+    let definition = kept.pathway.definition();
+    let version = kept.version.version.clone();
+    let data = match event.parse() {
+        Ok(data) => data,
+        Err(violation) => {
+            let error = Some(to_item_status(&Fault::invalid(vec![violation])));
+            return api::DryRunResponse { version, error, ..api::DryRunResponse::default() };
+        }
+    };
+    let plan = kept.pathway.plan(&data);
+    let error = (!plan.violations.is_empty()).then(|| to_item_status(&Fault::invalid(plan.violations)));
+    api::DryRunResponse {
+        version,
+        error,
+        partition_key: definition.key(&data).unwrap_or_default(),
+        nodes: plan.nodes.into_iter().map(to_planned_node).collect(),
+    }
+}
+
+fn to_planned_node(node: PlannedNode) -> api::PlannedNode {
+    let json = |arguments: &serde_json::Value| arguments.to_string().into_bytes();
+    let (plan, arguments, error) = match node.action {
+        Action::Run(arguments) => (api::NodePlan::Runs, arguments.iter().map(json).collect(), None),
+        Action::Skip => (api::NodePlan::Skipped, Vec::new(), None),
+        Action::Unknown => (api::NodePlan::Unknown, Vec::new(), None),
+        Action::Fail(fault) => (api::NodePlan::Fails, Vec::new(), Some(to_item_status(&fault))),
+    };
+    api::PlannedNode { node: node.node, tool: node.tool, plan: plan.into(), arguments, error }
 }
 
 const fn to_origin(origin: Origin) -> api::PathwayOrigin {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Processing;
 use crate::error::ProcessorError;
 use crate::events::Envelope;
-use crate::store::Resolution;
+use crate::store::{DeadLetter, Resolution};
 
 // === impl Processing ===
 
@@ -29,11 +29,12 @@ impl Processing {
             // Replaced where it is published below.
             results.push(Err(match found {
                 None => ProcessorError::UnknownDeadLetter,
-                Some((_, false)) => ProcessorError::Resolved,
-                Some((letter, true)) => {
-                    let (places, events) = by_topic.entry(letter.topic).or_default();
+                Some(letter) if letter.resolution.is_some() => ProcessorError::Resolved,
+                Some(letter) => {
+                    let topic = letter.topic.clone();
+                    let (places, events) = by_topic.entry(topic).or_default();
                     places.push(index);
-                    events.push(letter.event.corrected(data));
+                    events.push(resumed(letter)?.corrected(data));
                     ProcessorError::Ending
                 }
             }));
@@ -69,4 +70,13 @@ impl Processing {
         };
         Ok(found.into_iter().zip(discarded).map(result).collect())
     }
+}
+
+/// The event with what its nodes had done, so that it goes on at the one that failed.
+fn resumed(letter: DeadLetter) -> Result<Envelope, ProcessorError> {
+    if letter.answers.is_empty() {
+        return Ok(letter.event);
+    }
+    let done = serde_json::to_vec(&letter.answers).map_err(|error| ProcessorError::Corrupt(error.into()))?;
+    Ok(Envelope { done, done_version: letter.version, ..letter.event })
 }

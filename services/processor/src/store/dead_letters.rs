@@ -3,6 +3,7 @@
 use pathway_kernel::{Code, Violation};
 use pathway_store::{Row, Val};
 use prost::Message as _;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Store;
@@ -11,17 +12,37 @@ use crate::events::Envelope;
 
 pub(super) const ADD_DEAD_LETTER: &str = "INSERT INTO dead_letters
      (id, execution_id, pathway, version, topic, partition_id, position, event, node, code, reason, message, violations,
-      attempts, failed_at_us, trace_id)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) DO NOTHING";
-const LIST_DEAD_LETTERS: &str =
-    "SELECT id, execution_id, pathway, version, topic, partition_id, position, event, node, code,
-     reason, message, violations, attempts, failed_at_us, trace_id FROM dead_letters
-     WHERE id < $1 AND ($2 = '' OR pathway = $2) AND resolution IS NULL ORDER BY id DESC LIMIT $3";
-const COUNT_DEAD_LETTERS: &str =
-    "SELECT COUNT(*) FROM dead_letters WHERE ($1 = '' OR pathway = $1) AND resolution IS NULL";
-const FIND_DEAD_LETTER: &str =
-    "SELECT id, execution_id, pathway, version, topic, partition_id, position, event, node, code,
-     reason, message, violations, attempts, failed_at_us, trace_id, resolution FROM dead_letters WHERE id = $1";
+      attempts, failed_at_us, trace_id, answers)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO NOTHING";
+/// One text for all, since a filter that is empty means any.
+macro_rules! matching {
+    () => {
+        "resolution IS NULL AND ($1 = '' OR pathway = $1) AND ($2 = '' OR node = $2) AND ($3 = '' OR code = $3)
+         AND ($4 = '' OR reason = $4)"
+    };
+}
+macro_rules! columns {
+    () => {
+        "id, execution_id, pathway, version, topic, partition_id, position, event, node, code, reason, message, violations,
+         attempts, failed_at_us, trace_id, answers, resolution, resolution_reason, resolved_at_us"
+    };
+}
+const LIST_DEAD_LETTERS: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM dead_letters WHERE ",
+    matching!(),
+    " AND id < $5 ORDER BY id DESC LIMIT $6"
+);
+const COUNT_DEAD_LETTERS: &str = concat!("SELECT COUNT(*) FROM dead_letters WHERE ", matching!());
+const GROUP_DEAD_LETTERS: &str = concat!(
+    "SELECT pathway, node, code, reason, COUNT(*), MIN(failed_at_us), MAX(failed_at_us), MIN(message) FROM dead_letters WHERE ",
+    matching!(),
+    " GROUP BY pathway, node, code, reason ORDER BY COUNT(*) DESC, pathway, node, code, reason LIMIT 1000"
+);
+const FIND_DEAD_LETTER: &str = concat!("SELECT ", columns!(), " FROM dead_letters WHERE id = $1");
+const OF_EXECUTION: &str =
+    concat!("SELECT ", columns!(), " FROM dead_letters WHERE execution_id = $1 ORDER BY id DESC LIMIT 1");
 const RESOLVE: &str = "UPDATE dead_letters SET resolution = $2, resolution_reason = $3, resolved_at_us = $4
      WHERE id = $1 AND resolution IS NULL";
 
@@ -44,9 +65,45 @@ pub(crate) struct DeadLetter {
     pub(crate) attempts: i32,
     pub(crate) failed_at_us: i64,
     pub(crate) trace_id: String,
+    /// What the nodes answered that had succeeded, by name.
+    pub(crate) answers: Map<String, Value>,
+    /// What became of it; none while it waits.
+    pub(crate) resolution: Option<Resolved>,
 }
 
-/// What became of a dead letter.
+/// What became of a dead letter, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// `redriven` or `discarded`.
+    pub(crate) how: String,
+    pub(crate) reason: String,
+    pub(crate) at_us: i64,
+}
+
+/// Which dead letters that wait; what is empty means any.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LetterFilter {
+    pub(crate) pathway: String,
+    pub(crate) node: String,
+    pub(crate) code: String,
+    pub(crate) reason: String,
+}
+
+/// Dead letters that failed alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) pathway: String,
+    pub(crate) node: String,
+    pub(crate) code: String,
+    pub(crate) reason: String,
+    pub(crate) count: i64,
+    pub(crate) first_at_us: i64,
+    pub(crate) last_at_us: i64,
+    /// One of their messages.
+    pub(crate) message: String,
+}
+
+/// What becomes of a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Resolution {
     /// Its event was published again.
@@ -65,33 +122,48 @@ impl Store {
     pub(crate) async fn dead_letters(
         &self,
         before: Uuid,
-        pathway: String,
+        filter: LetterFilter,
         limit: i64,
     ) -> Result<(Vec<DeadLetter>, i64), ProcessorError> {
         self.db
             .read(move |tx| {
-                let key = [Val::from(before.into_bytes()), Val::from(&pathway), limit.into()];
+                let [pathway, node, code, reason] = filter.values();
+                let key = [pathway, node, code, reason, before.into_bytes().into(), limit.into()];
                 let letters =
                     tx.query(LIST_DEAD_LETTERS, &key)?.iter().map(dead_letter).collect::<Result<_, _>>()?;
-                let total = tx.query(COUNT_DEAD_LETTERS, &key[1..2])?;
+                let total = tx.query(COUNT_DEAD_LETTERS, &key[..4])?;
                 Ok((letters, total.first().map_or(Ok(0), |row| row.i64(0))?))
             })
             .await
     }
 
-    /// The dead letters of some ids, in their order, each with whether it still waits; none where there is no such one.
+    /// Dead letters by cause, the most frequent first.
+    pub(crate) async fn dead_letter_groups(
+        &self,
+        filter: &LetterFilter,
+    ) -> Result<Vec<Group>, ProcessorError> {
+        let rows = self.db.query(GROUP_DEAD_LETTERS, filter.values().to_vec()).await?;
+        rows.iter().map(group).collect()
+    }
+
+    /// The dead letters of some ids, in their order, whether they wait or not; none where there is no such one.
     pub(crate) async fn find_dead_letters(
         &self,
         ids: &[Uuid],
-    ) -> Result<Vec<Option<(DeadLetter, bool)>>, ProcessorError> {
+    ) -> Result<Vec<Option<DeadLetter>>, ProcessorError> {
         let keys: Vec<[Val; 1]> = ids.iter().map(|id| [id.into_bytes().into()]).collect();
         self.db
             .read(move |tx| {
                 let found = tx.query_many(FIND_DEAD_LETTER, &keys)?;
-                let letter = |row: &Row| Ok((dead_letter(row)?, row.opt_text(16)?.is_none()));
-                found.iter().map(|rows| rows.first().map(letter).transpose()).collect()
+                found.iter().map(|rows| rows.first().map(dead_letter).transpose()).collect()
             })
             .await
+    }
+
+    /// The dead letter that an execution ended in, if it did.
+    pub(crate) async fn dead_letter_of(&self, execution: Uuid) -> Result<Option<DeadLetter>, ProcessorError> {
+        let rows = self.db.query(OF_EXECUTION, vec![execution.into_bytes().into()]).await?;
+        rows.first().map(dead_letter).transpose()
     }
 
     /// Notes what became of dead letters; answers for each whether it had been waiting.
@@ -117,6 +189,14 @@ impl Store {
     }
 }
 
+// === impl LetterFilter ===
+
+impl LetterFilter {
+    fn values(&self) -> [Val; 4] {
+        [&self.pathway, &self.node, &self.code, &self.reason].map(Val::from)
+    }
+}
+
 pub(super) fn dead_letter_row(letter: &DeadLetter) -> Result<Vec<Val>, ProcessorError> {
     let violations: Vec<(&str, &str)> =
         letter.violations.iter().map(|v| (v.field.as_str(), v.description.as_str())).collect();
@@ -139,6 +219,7 @@ pub(super) fn dead_letter_row(letter: &DeadLetter) -> Result<Vec<Val>, Processor
         letter.attempts.into(),
         letter.failed_at_us.into(),
         Val::from(&letter.trace_id),
+        serde_json::to_string(&letter.answers).map_err(|error| ProcessorError::Corrupt(error.into()))?.into(),
     ])
 }
 
@@ -163,5 +244,27 @@ fn dead_letter(row: &Row) -> Result<DeadLetter, ProcessorError> {
         attempts: row.i32(13)?,
         failed_at_us: row.i64(14)?,
         trace_id: row.text(15)?.to_owned(),
+        answers: serde_json::from_str(row.text(16)?)
+            .map_err(|error| ProcessorError::Corrupt(error.into()))?,
+        resolution: resolved(row)?,
+    })
+}
+
+fn resolved(row: &Row) -> Result<Option<Resolved>, ProcessorError> {
+    let Some(how) = row.opt_text(17)? else { return Ok(None) };
+    let reason = row.opt_text(18)?.unwrap_or_default().to_owned();
+    Ok(Some(Resolved { how: how.to_owned(), reason, at_us: row.opt_i64(19)?.unwrap_or_default() }))
+}
+
+fn group(row: &Row) -> Result<Group, ProcessorError> {
+    Ok(Group {
+        pathway: row.text(0)?.to_owned(),
+        node: row.text(1)?.to_owned(),
+        code: row.text(2)?.to_owned(),
+        reason: row.text(3)?.to_owned(),
+        count: row.i64(4)?,
+        first_at_us: row.i64(5)?,
+        last_at_us: row.i64(6)?,
+        message: row.text(7)?.to_owned(),
     })
 }

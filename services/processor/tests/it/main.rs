@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod failures;
+mod inspection;
 mod pathways;
 mod peers;
 mod publishing;

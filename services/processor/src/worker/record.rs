@@ -1,0 +1,90 @@
+//! What a batch leaves behind: executions and dead letters.
+
+use pathway_engine::{EventOutcome, Failure};
+use pathway_kernel::{Code, stable_id};
+use serde_json::{Map, Value};
+
+use super::event::Event;
+use super::{Worker, micros};
+use crate::store::{DeadLetter, Execution, NodeRecord, Status};
+
+/// What the executions of one batch have in common.
+pub(super) struct Run<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) version: &'a str,
+    pub(super) started_at_us: i64,
+    pub(super) duration_us: i64,
+    pub(super) attempts: i32,
+    pub(super) trace_id: String,
+}
+
+// === impl Run ===
+
+impl Run<'_> {
+    /// How often a node was tried, those tries included after which the batch was parked.
+    fn tries(&self, in_this_run: u32) -> i32 {
+        let in_this_run = i32::try_from(in_this_run).unwrap_or(i32::MAX);
+        if in_this_run == 0 { 0 } else { (self.attempts - 1).saturating_add(in_this_run) }
+    }
+
+    pub(super) fn execution(&self, event: &Event, outcome: &EventOutcome) -> Execution {
+        let nodes = outcome.nodes.iter().map(|run| NodeRecord {
+            node: run.node.clone(),
+            status: NodeRecord::status_code(run.status),
+            attempts: self.tries(run.attempts),
+            duration_us: micros(run.duration),
+            error_code: run.error.map(Code::name).unwrap_or_default().to_owned(),
+            started_after_us: micros(run.started_after),
+        });
+        Execution {
+            id: event.execution_id,
+            pathway: self.worker.pathway.clone(),
+            version: self.version.to_owned(),
+            event_id: event.envelope.id.clone(),
+            topic: self.worker.topic.clone(),
+            partition: event.stored.partition,
+            offset: event.stored.offset,
+            status: if outcome.failure.is_none() { Status::Succeeded } else { Status::Failed },
+            nodes: nodes.collect(),
+            started_at_us: self.started_at_us,
+            duration_us: self.duration_us,
+            trace_id: self.trace_id.clone(),
+            partition_key: event.key.clone(),
+            error_code: outcome
+                .failure
+                .as_ref()
+                .map(|failure| failure.fault.code().name())
+                .unwrap_or_default()
+                .to_owned(),
+        }
+    }
+
+    pub(super) fn dead_letter(
+        &self,
+        event: Event,
+        failure: Failure,
+        answers: Map<String, Value>,
+    ) -> DeadLetter {
+        let id = event.execution_id.to_string();
+        DeadLetter {
+            id: stable_id(event.stored.appended_at_us, &["dead letter", id.as_str()]),
+            execution_id: event.execution_id,
+            pathway: self.worker.pathway.clone(),
+            version: self.version.to_owned(),
+            topic: self.worker.topic.clone(),
+            partition: event.stored.partition,
+            offset: event.stored.offset,
+            event: event.envelope,
+            node: failure.node,
+            code: failure.fault.code(),
+            reason: failure.fault.reason().to_owned(),
+            message: failure.fault.message().to_owned(),
+            violations: failure.fault.violations().to_vec(),
+            attempts: self.attempts,
+            failed_at_us: self.worker.processing.clock.now_us(),
+            trace_id: self.trace_id.clone(),
+            answers,
+            resolution: None,
+        }
+    }
+}
