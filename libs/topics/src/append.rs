@@ -47,7 +47,7 @@ impl Batch {
         let mut positions = vec![Position { partition: 0, offset: 0 }; self.events.len()];
         let mut rows = Vec::with_capacity(self.events.len());
         for (&partition, members) in &self.plan {
-            let first = self.advance(tx, partition, members.len())?;
+            let first = self.advance(tx, partition, members)?;
             for (offset, &index) in (first..).zip(members) {
                 let (Some(event), Some(position)) = (self.events.get(index), positions.get_mut(index)) else {
                     continue;
@@ -66,10 +66,13 @@ impl Batch {
         Ok(positions)
     }
 
-    /// Takes the next `count` offsets of a partition and answers the first.
-    fn advance(&self, tx: &mut Tx<'_>, partition: i32, count: usize) -> Result<i64, TopicsError> {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let rows = tx.query(schema::ADVANCE, &[Val::from(&self.topic), partition.into(), count.into()])?;
+    /// Takes the next offsets of a partition, one for each of `members`, and answers the first.
+    fn advance(&self, tx: &mut Tx<'_>, partition: i32, members: &[usize]) -> Result<i64, TopicsError> {
+        let bytes: usize =
+            members.iter().filter_map(|&index| self.events.get(index)).map(|event| event.payload.len()).sum();
+        let [count, bytes] = [members.len(), bytes].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        let params = [Val::from(&self.topic), partition.into(), count.into(), bytes.into()];
+        let rows = tx.query(schema::ADVANCE, &params)?;
         // Opened, and yet not there: somebody removed it behind our back.
         let row = rows.first().ok_or_else(|| TopicsError::UnknownTopic(self.topic.clone()))?;
         Ok(row.i64(0)? - count)

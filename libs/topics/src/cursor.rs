@@ -50,7 +50,8 @@ impl Topics {
     pub fn hold_ends_in(&self, tx: &mut Tx<'_>, topic: &str) -> Result<Vec<i64>, StoreError> {
         // Moved by nothing, which locks the rows: one by one, in the order in which appends lock them.
         let hold = |partition: i32| {
-            let rows = tx.query(schema::ADVANCE, &[topic.into(), partition.into(), 0_i64.into()])?;
+            let rows =
+                tx.query(schema::ADVANCE, &[topic.into(), partition.into(), 0_i64.into(), 0_i64.into()])?;
             rows.first().ok_or(StoreError::Column { index: 0, expected: "a partition's end" })?.i64(0)
         };
         (0..self.partitions()).map(hold).collect()

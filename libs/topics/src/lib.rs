@@ -42,6 +42,7 @@ mod append;
 mod cursor;
 mod error;
 mod event;
+mod figures;
 mod partition;
 mod retention;
 mod schema;
@@ -50,5 +51,6 @@ mod topics;
 
 pub use error::TopicsError;
 pub use event::{NewEvent, PartitionLag, Position, StoredEvent};
+pub use figures::{GroupFigures, PartitionFigures, TopicFigures};
 pub use schema::MIGRATIONS;
 pub use topics::{Topics, TopicsConfig};

@@ -8,12 +8,16 @@ use crate::{Topics, TopicsError, schema};
 
 /// How many events one transaction removes: few enough that an append behind it hardly waits.
 const CHUNK: i64 = 2_000;
+/// How many events go at once where a size decides: it may be missed by as many.
+const STEP: i64 = 256;
 
 /// The stretch of a partition that may go: from its first event up to, and without, `end`.
 struct Stretch {
     partition: i32,
     first: i64,
     end: i64,
+    /// Of the whole partition.
+    bytes: i64,
 }
 
 // === impl Topics ===
@@ -46,6 +50,34 @@ impl Topics {
         Ok(removed)
     }
 
+    /// Removes the oldest events of `topic` that every group has processed until its partitions hold `most_bytes` together, each its share; answers
+    /// how many. An event that nobody has processed stays, whatever the size.
+    ///
+    /// # Errors
+    /// As [`truncate`](Self::truncate).
+    pub async fn truncate_to_size(&self, topic: &str, most_bytes: i64) -> Result<u64, TopicsError> {
+        self.check_topic(topic)?;
+        let share = most_bytes / i64::from(self.partitions());
+        let mut removed = 0;
+        for stretch in self.processed(topic).await? {
+            let (mut first, mut bytes) = (stretch.first, stretch.bytes);
+            while first < stretch.end && bytes > share {
+                let end = first.saturating_add(STEP).min(stretch.end);
+                let (topic, partition) = (topic.to_owned(), stretch.partition);
+                let step = move |tx: &mut Tx<'_>| {
+                    remove(tx, &topic, partition, first..end, i64::MAX)?;
+                    let rows = tx.query(schema::SELECT_PARTITIONS, &[(&topic).into()])?;
+                    let ours = rows.iter().find(|row| row.i32(0).is_ok_and(|part| part == partition));
+                    ours.map_or(Ok(0), |row| row.i64(3))
+                };
+                bytes = self.db.write_locking(step).await?;
+                removed += u64::try_from(end - first).unwrap_or(0);
+                first = end;
+            }
+        }
+        Ok(removed)
+    }
+
     async fn processed(&self, topic: &str) -> Result<Vec<Stretch>, TopicsError> {
         let topic = topic.to_owned();
         let (partitions, cursors) = self
@@ -68,7 +100,7 @@ impl Topics {
                 // A group without a cursor here has processed nothing here.
                 let slowest =
                     groups.iter().map(|group| next.get(&(*group, partition)).copied().unwrap_or(0)).min();
-                Ok(Stretch { partition, first, end: slowest.unwrap_or(0) })
+                Ok(Stretch { partition, first, end: slowest.unwrap_or(0), bytes: row.i64(3)? })
             })
             .collect()
     }
@@ -89,6 +121,8 @@ fn remove(
     let params: [Val; 3] = [topic.into(), partition.into(), reached.into()];
     // The start first: it is the row that appends lock, and everybody takes it before the events.
     tx.execute(schema::MOVE_START, &params)?;
+    let bytes = tx.query(schema::BYTES_BEFORE, &params)?.first().map_or(Ok(0), |row| row.i64(0))?;
+    tx.execute(schema::SHRINK, &[topic.into(), partition.into(), bytes.into()])?;
     tx.execute(schema::DELETE_EVENTS, &params)?;
     Ok(reached)
 }
