@@ -160,3 +160,31 @@ fn what_failed_is_found_shown_tried_and_goes_on_where_it_stopped() {
     let refused = services.pathway(&["dead-letters", "redrive", letter, "--node", "tell"]).failed();
     assert!(refused.stderr.contains("--all"), "{}", refused.stderr);
 }
+
+#[test]
+fn a_topic_is_listed_and_followed() {
+    let services = Services::start(Layout::AllInOne);
+    let lines: Vec<String> = (0..5).map(|n| event(&n.to_string())).collect();
+    let file = services.file("five.jsonl", lines.join("\n"));
+    let _ = services
+        .pathway(&["publish", "transactions", "--file", file.to_str().unwrap(), "--wait"])
+        .succeeded();
+    let topics = services.pathway(&["topics", "--json"]).succeeded().json();
+    assert_eq!(
+        (&topics["topics"][0]["events"], &topics["topics"][0]["pathways"][0]["lag_events"]),
+        (&json!(5), &json!(0))
+    );
+    let args = ["subscribe", "transactions", "--from", "earliest", "--key", "u", "--limit", "5", "--json"];
+    let followed = services.pathway(&args).succeeded().stdout;
+    let ids: Vec<String> = followed
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(ids, ["0", "1", "2", "3", "4"]);
+    let wrong = services.pathway(&["subscribe", "transactions", "--from", "yesterday"]).failed();
+    assert!(wrong.stderr.contains("earliest"), "{}", wrong.stderr);
+    let unknown = services.pathway(&["subscribe", "nothing", "--limit", "1"]).failed();
+    assert!(unknown.stderr.contains("there is no topic"), "{}", unknown.stderr);
+}

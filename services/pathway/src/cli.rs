@@ -13,8 +13,8 @@ use crate::client::Mesh;
 use crate::output::{OUTPUT_CLOSED, Output, print_fault};
 use crate::{commands, up};
 pub use inspect::{
-    DeadLetterAction, DeadLetters, ExecutionAction, Executions, LetterFilter, PathwayAction, Pathways,
-    Redrive,
+    DeadLetterAction, DeadLetters, ExecutionAction, Executions, LetterFilter, PathwayAction, Pathways, Place,
+    Redrive, Subscribe,
 };
 
 /// Pathway: a real-time event backbone for personal-finance applications.
@@ -66,6 +66,10 @@ pub enum Command {
     Import(Import),
     /// Publish events to a topic, one JSON object a line.
     Publish(Publish),
+    /// Follow a topic's events.
+    Subscribe(Subscribe),
+    /// List the topics: what they hold, and how far behind their pathways are.
+    Topics,
     /// Show a user's spending in a period, by category.
     Spending(Spending),
     /// Set or show a user's budget.
@@ -308,6 +312,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Demo(args) => commands::demo::run(&mesh()?, &out, &args).await,
         Command::Import(args) => commands::import::run(&mesh()?, &out, &args).await,
         Command::Publish(args) => commands::publish::run(&mesh()?, &out, &args).await,
+        Command::Subscribe(args) => commands::topics::subscribe(&mesh()?, &out, &args).await,
+        Command::Topics => commands::topics::list(&mesh()?, &out).await,
         Command::Spending(args) => commands::spending::run(&mesh()?, &out, &args).await,
         Command::Budget { action: Budget::Set(args) } => commands::budget::set(&mesh()?, &out, &args).await,
         Command::Budget { action: Budget::Show { user } } => {

@@ -42,6 +42,14 @@ pub struct TopicsSettings {
     pub transactions: String,
     /// Partitions of each topic.
     pub partitions: i32,
+    /// For how many days an event is kept after it was processed; 0 for as long as there is room.
+    pub keep_days: i64,
+    /// How many MiB of events a topic keeps at most, those that wait excepted; 0 for any.
+    pub keep_mib: i64,
+    /// How many events may wait in a topic before more are refused.
+    pub most_waiting: i64,
+    /// How many events of one key may wait before more of it are refused.
+    pub most_waiting_per_key: i64,
 }
 
 /// The pathways that are there from the start.

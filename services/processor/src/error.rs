@@ -1,5 +1,7 @@
 //! What can go wrong, in this service's words.
 
+use std::time::Duration;
+
 use pathway_engine::DefinitionError;
 use pathway_kernel::{Code, Fault, Violation};
 use pathway_store::StoreError;
@@ -32,6 +34,18 @@ pub enum ProcessorError {
         topic: String,
         /// The pathway that would decide what it takes.
         pathway: String,
+    },
+    /// So many events wait that more would only wait longer.
+    #[error("too many events wait in this topic: publish again later")]
+    Overloaded {
+        /// When there is likely to be room.
+        retry_after: Duration,
+    },
+    /// So many events of one key wait that more would delay others.
+    #[error("too many events of this key wait: publish again later")]
+    Flood {
+        /// When there is likely to be room.
+        retry_after: Duration,
     },
     /// There is no such pathway.
     #[error("there is no pathway `{0}`; `pathway pathways` lists those that there are")]
@@ -127,6 +141,14 @@ impl From<ProcessorError> for Fault {
             }
             ProcessorError::InactiveTopic { .. } => {
                 Self::new(Code::FailedPrecondition, "TOPIC_INACTIVE", error.to_string())
+            }
+            ProcessorError::Overloaded { retry_after } => {
+                let message = error.to_string();
+                Self::new(Code::ResourceExhausted, "TOPIC_FULL", message).with_retry_after(retry_after)
+            }
+            ProcessorError::Flood { retry_after } => {
+                let message = error.to_string();
+                Self::new(Code::ResourceExhausted, "KEY_FULL", message).with_retry_after(retry_after)
             }
             ProcessorError::UnknownPathway(_) => {
                 Self::new(Code::NotFound, "UNKNOWN_PATHWAY", error.to_string())

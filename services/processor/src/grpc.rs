@@ -2,6 +2,7 @@
 
 mod convert;
 mod pathways;
+mod topics;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub(crate) fn routes(processing: Processing) -> Routes {
 
 #[tonic::async_trait]
 impl ProcessorService for Processing {
+    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<api::SubscribeResponse, GrpcStatus>> + Send>>;
     type WatchExecutionsStream =
         Pin<Box<dyn Stream<Item = Result<api::WatchExecutionsResponse, GrpcStatus>> + Send>>;
 
@@ -70,6 +72,29 @@ impl ProcessorService for Processing {
         let positions = positions.map(|p| Position { partition: p.partition, offset: p.offset }).collect();
         self.await_processed(&request.topic, positions).await.map_err(status)?;
         Ok(Response::new(api::AwaitProcessedResponse {}))
+    }
+
+    async fn subscribe(
+        &self,
+        request: Request<api::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, GrpcStatus> {
+        let request = request.into_inner();
+        let (from, wanted) = topics::from_subscription(&request)?;
+        let key = request.partition_key;
+        let subscription = self.subscribe(&request.topic, from, wanted, key).await.map_err(status)?;
+        let stream = topics::stream(subscription, self.closing.clone());
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn list_topics(
+        &self,
+        _: Request<api::ListTopicsRequest>,
+    ) -> Result<Response<api::ListTopicsResponse>, GrpcStatus> {
+        let now_us = self.clock.now_us();
+        let figures = self.topics().await.map_err(status)?;
+        let topics =
+            figures.into_iter().map(|(name, figures)| topics::to_topic(name, &figures, now_us)).collect();
+        Ok(Response::new(api::ListTopicsResponse { topics }))
     }
 
     async fn list_executions(

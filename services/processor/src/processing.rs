@@ -1,14 +1,17 @@
 //! What the service does for its callers.
 
+mod admission;
 mod dead_letters;
 mod pathways;
+mod subscription;
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use pathway_engine::{Pathway, Tools};
 use pathway_kernel::{Clock, Violation};
-use pathway_topics::{NewEvent, Position, Topics};
+use pathway_topics::{NewEvent, Position, TopicFigures, Topics};
 use prost::Message as _;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +21,9 @@ use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::registry::{Line, Registry};
 use crate::store::{Execution, Store};
+pub(crate) use admission::Admission;
 pub(crate) use pathways::{History, Kept};
+pub(crate) use subscription::{Stretch, Subscription, Wanted};
 
 /// What the service does for its callers; cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,6 +32,7 @@ pub(crate) struct Processing {
     pub(crate) registry: Registry,
     pub(crate) tools: Tools,
     pub(crate) topic_names: TopicsSettings,
+    pub(crate) admission: Admission,
     pub(crate) closing: CancellationToken,
     pub(crate) topics: Topics,
     pub(crate) clock: Clock,
@@ -45,15 +51,22 @@ impl Processing {
         let owner = self.owner(topic)?;
         let traceparent = pathway_telemetry::current_traceparent().unwrap_or_default();
         let now_us = self.clock.now_us();
+        // An event that is let in must not overtake one of its key that was not.
+        let mut full = HashSet::new();
         let checked: Vec<Result<NewEvent, ProcessorError>> = events
             .into_iter()
             .map(|event| {
                 let event = Envelope { traceparent: traceparent.clone(), ..event };
-                accept(&owner, topic, event, now_us)
+                let event = accept(&owner, topic, event, now_us)?;
+                let admitted = self.admission.admit_key(topic, &event.partition_key, &full);
+                if admitted.is_err() {
+                    full.insert(event.partition_key.clone());
+                }
+                admitted.map(|()| event)
             })
             .collect();
         let good: Vec<NewEvent> = checked.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
-        let positions = if good.is_empty() { Vec::new() } else { self.topics.append(topic, good).await? };
+        let positions = if good.is_empty() { Vec::new() } else { self.append(topic, good).await? };
         let mut positions = positions.into_iter();
         Ok(checked
             .into_iter()
@@ -81,9 +94,32 @@ impl Processing {
         waited.ok_or(ProcessorError::Ending)?.map_err(ProcessorError::from).map(|_| ())
     }
 
+    /// The topics that pathways read, by name, with their figures.
+    pub(crate) async fn topics(&self) -> Result<Vec<(String, TopicFigures)>, ProcessorError> {
+        let current = self.registry.current().await?;
+        let names: BTreeSet<&str> = current.lines().iter().map(|line| line.topic()).collect();
+        let mut topics = Vec::with_capacity(names.len());
+        for name in names {
+            topics.push((name.to_owned(), self.topics.figures(name).await?));
+        }
+        Ok(topics)
+    }
+
     /// Executions as they end.
     pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<Vec<Execution>>> {
         self.ended.subscribe()
+    }
+
+    async fn append(&self, topic: &str, events: Vec<NewEvent>) -> Result<Vec<Position>, ProcessorError> {
+        let keys: Vec<String> = events.iter().map(|event| event.partition_key.clone()).collect();
+        let appended = match self.admission.admit(topic, events.len()).await {
+            Ok(()) => self.topics.append(topic, events).await.map_err(ProcessorError::from),
+            Err(refused) => Err(refused),
+        };
+        if appended.is_err() {
+            self.admission.release(topic, keys.iter().map(String::as_str));
+        }
+        appended
     }
 
     /// The pathway that decides what a topic takes.

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use pathway_engine::{Definition, Pathway, Tools};
 use pathway_finance::{Currency, TimeZone};
-use pathway_kernel::{Clock, Fault, Violation};
+use pathway_kernel::{Fault, Violation};
 use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
 use pathway_runtime::{Component, Env};
 use pathway_topics::{Topics, TopicsConfig};
 use tokio::sync::broadcast;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,9 +17,10 @@ use crate::config::{Config, DEFAULTS, ExecutionsConfig};
 use crate::error::ProcessorError;
 use crate::grpc;
 use crate::pathways;
-use crate::processing::Processing;
+use crate::processing::{Admission, Processing};
 use crate::registry::{Registry, compile};
-use crate::store::{Store, Trim};
+use crate::retention::Retention;
+use crate::store::Store;
 use crate::tools::{AnalyticsApply, DatasyncWrite, NotificationsSend, Reader};
 use crate::workers::Workers;
 
@@ -56,11 +55,6 @@ pub struct Peers {
 
 /// How many batches a slow watcher may fall behind.
 const BEHIND: usize = 256;
-/// How often old executions are removed.
-const TRIM_EVERY: Duration = Duration::from_secs(60);
-/// A day in microseconds.
-const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
-
 // === impl Deps ===
 
 impl From<Env> for Deps {
@@ -102,6 +96,7 @@ impl Component for Processor {
             store,
             registry,
             tools,
+            admission: Admission::new(topics.clone(), &config.topics),
             topic_names: config.topics,
             closing: CancellationToken::new(),
             topics,
@@ -125,9 +120,8 @@ impl Component for Processor {
         let tasks = TaskTracker::new();
         let closing = self.processing.closing.clone();
         tasks.spawn(Workers::new(self.processing.clone(), self.env.rng.clone()).run(closing.clone()));
-        let trimming =
-            trim(self.processing.store.clone(), self.processing.clock.clone(), self.executions.clone());
-        tasks.spawn(closing.clone().run_until_cancelled_owned(trimming));
+        let retention = Retention::new(self.processing.clone(), self.executions.clone());
+        tasks.spawn(closing.clone().run_until_cancelled_owned(retention.run()));
         tasks.close();
 
         let config = ServerConfig { cors_origins: self.cors_origins.clone(), ..ServerConfig::default() };
@@ -163,21 +157,4 @@ pub fn validate(definition: &str, schemas: &BTreeMap<String, String>) -> Result<
     let checked = compile(definition, schemas, &tools(peers, reader));
     let wrong = |mistakes| ProcessorError::Definition { file: String::new(), mistakes };
     checked.map(Pathway::into_definition).map_err(|mistakes| wrong(mistakes).into())
-}
-
-async fn trim(store: Store, clock: Clock, config: ExecutionsConfig) {
-    let mut ticks = tokio::time::interval(TRIM_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let age_us = config.keep_days.max(0).saturating_mul(DAY_US);
-        let before_us = if age_us == 0 { 0 } else { clock.now_us().saturating_sub(age_us) };
-        match store.trim(Trim { keep: config.keep, before_us }).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "removed old executions"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not remove old executions");
-            }
-        }
-    }
 }

@@ -183,6 +183,15 @@ impl Worker {
         self.end(next, executions, dead_letters).await
     }
 
+    /// Makes room for more events of these keys. The pathway that lets events in counts them out.
+    fn release(&self, executions: &[Execution]) {
+        let known = self.processing.registry.known();
+        if known.of_topic(&self.topic).next().is_some_and(|line| line.name() == self.pathway) {
+            let keys = executions.iter().map(|execution| execution.partition_key.as_str());
+            self.processing.admission.release(&self.topic, keys);
+        }
+    }
+
     /// Keeps what a batch left behind, with the offset.
     async fn end(
         &self,
@@ -200,6 +209,7 @@ impl Worker {
         };
         self.processing.store.end(ended).await?;
         self.processing.topics.notify_committed(&self.topic, &self.pathway, self.partition, next);
+        self.release(&executions);
         // Nobody may be watching.
         let _ = self.processing.ended.send(Arc::new(executions));
         Ok(())

@@ -84,6 +84,106 @@ pub struct AwaitProcessedRequest {
 /// All are processed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AwaitProcessedResponse {}
+/// What to follow, and from where on.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SubscribeRequest {
+    /// The topic's name. NOT_FOUND where there is none.
+    #[prost(string, tag = "1")]
+    pub topic: ::prost::alloc::string::String,
+    /// For each partition the first offset that is wanted. A partition that is not named begins as `start` says.
+    #[prost(message, repeated, tag = "2")]
+    pub from: ::prost::alloc::vec::Vec<EventPosition>,
+    /// Where the partitions that are not named begin.
+    #[prost(enumeration = "SubscriptionStart", tag = "3")]
+    pub start: i32,
+    /// With SUBSCRIPTION_START_TIME: the instant, microseconds since the Unix epoch.
+    #[prost(int64, tag = "4")]
+    pub start_time_us: i64,
+    /// Only events with this key, if given.
+    #[prost(string, tag = "5")]
+    pub partition_key: ::prost::alloc::string::String,
+}
+/// Events of one partition, in order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SubscribeResponse {
+    /// At most 512. Empty in a heartbeat, and where no event of a stretch had the key.
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<SubscribedEvent>,
+    /// The partition that they are of.
+    #[prost(int32, tag = "2")]
+    pub partition: i32,
+    /// The offset to go on from.
+    #[prost(int64, tag = "3")]
+    pub next_offset: i64,
+    /// How many events were wanted that retention had removed.
+    #[prost(int64, tag = "4")]
+    pub missed: i64,
+}
+/// An event in its place.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SubscribedEvent {
+    /// The offset within the partition.
+    #[prost(int64, tag = "1")]
+    pub offset: i64,
+    /// The event as it was published, with what its sender left out.
+    #[prost(message, optional, tag = "2")]
+    pub event: ::core::option::Option<Event>,
+    /// When it was accepted, microseconds since the Unix epoch.
+    #[prost(int64, tag = "3")]
+    pub accepted_at_us: i64,
+}
+/// No choice yet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListTopicsRequest {}
+/// The topics.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListTopicsResponse {
+    /// By name.
+    #[prost(message, repeated, tag = "1")]
+    pub topics: ::prost::alloc::vec::Vec<Topic>,
+}
+/// A topic.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Topic {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its partitions, by number.
+    #[prost(message, repeated, tag = "2")]
+    pub partitions: ::prost::alloc::vec::Vec<TopicPartition>,
+    /// Those that read it: each pathway under its own name.
+    #[prost(message, repeated, tag = "3")]
+    pub groups: ::prost::alloc::vec::Vec<TopicGroup>,
+}
+/// A partition.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TopicPartition {
+    /// Its number, from 0.
+    #[prost(int32, tag = "1")]
+    pub partition: i32,
+    /// The first offset that is still there.
+    #[prost(int64, tag = "2")]
+    pub first_offset: i64,
+    /// The offset that the next event will get.
+    #[prost(int64, tag = "3")]
+    pub next_offset: i64,
+    /// The bytes of its events.
+    #[prost(int64, tag = "4")]
+    pub bytes: i64,
+}
+/// A reader of a topic.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TopicGroup {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub group: ::prost::alloc::string::String,
+    /// How many events wait for it.
+    #[prost(int64, tag = "2")]
+    pub lag_events: i64,
+    /// How long the oldest of them has waited, microseconds; 0 where none waits.
+    #[prost(int64, tag = "3")]
+    pub lag_us: i64,
+}
 /// One run of a pathway for one event.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Execution {
@@ -659,6 +759,39 @@ pub struct PlannedNode {
     #[prost(message, optional, tag = "5")]
     pub error: ::core::option::Option<super::super::super::google::rpc::Status>,
 }
+/// Where a subscription begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SubscriptionStart {
+    /// With the next event that is published.
+    Unspecified = 0,
+    /// With the first event that is still there.
+    Earliest = 1,
+    /// With the first event that was appended at an instant or later.
+    Time = 2,
+}
+impl SubscriptionStart {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SUBSCRIPTION_START_UNSPECIFIED",
+            Self::Earliest => "SUBSCRIPTION_START_EARLIEST",
+            Self::Time => "SUBSCRIPTION_START_TIME",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SUBSCRIPTION_START_UNSPECIFIED" => Some(Self::Unspecified),
+            "SUBSCRIPTION_START_EARLIEST" => Some(Self::Earliest),
+            "SUBSCRIPTION_START_TIME" => Some(Self::Time),
+            _ => None,
+        }
+    }
+}
 /// How an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -896,7 +1029,9 @@ pub mod processor_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Appends events to a topic. An accepted event is on disk when the call returns. Each item is accepted or refused by itself.
+        /// Appends events to a topic. An accepted event is on disk when the call returns. Each item is accepted or refused by itself. RESOURCE_EXHAUSTED,
+        /// with a RetryInfo detail, where so many events wait already that more would only wait longer: for the call, or for an item whose key alone has
+        /// too many waiting.
         pub async fn publish(
             &mut self,
             request: impl tonic::IntoRequest<super::PublishRequest>,
@@ -949,6 +1084,64 @@ pub mod processor_service_client {
                     GrpcMethod::new(
                         "pathway.processor.v1.ProcessorService",
                         "AwaitProcessed",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Follows a topic's events from a place on, those that are there and then those that come. Nothing is stored about the caller: to go on, it
+        /// names the offsets that it has reached.
+        pub async fn subscribe(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SubscribeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::SubscribeResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/Subscribe",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("pathway.processor.v1.ProcessorService", "Subscribe"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Lists the topics: what they hold, and how far behind their pathways are.
+        pub async fn list_topics(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListTopicsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTopicsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/ListTopics",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "ListTopics",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -1386,7 +1579,9 @@ pub mod processor_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ProcessorServiceServer.
     #[async_trait]
     pub trait ProcessorService: std::marker::Send + std::marker::Sync + 'static {
-        /// Appends events to a topic. An accepted event is on disk when the call returns. Each item is accepted or refused by itself.
+        /// Appends events to a topic. An accepted event is on disk when the call returns. Each item is accepted or refused by itself. RESOURCE_EXHAUSTED,
+        /// with a RetryInfo detail, where so many events wait already that more would only wait longer: for the call, or for an item whose key alone has
+        /// too many waiting.
         async fn publish(
             &self,
             request: tonic::Request<super::PublishRequest>,
@@ -1397,6 +1592,26 @@ pub mod processor_service_server {
             request: tonic::Request<super::AwaitProcessedRequest>,
         ) -> std::result::Result<
             tonic::Response<super::AwaitProcessedResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the Subscribe method.
+        type SubscribeStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::SubscribeResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Follows a topic's events from a place on, those that are there and then those that come. Nothing is stored about the caller: to go on, it
+        /// names the offsets that it has reached.
+        async fn subscribe(
+            &self,
+            request: tonic::Request<super::SubscribeRequest>,
+        ) -> std::result::Result<tonic::Response<Self::SubscribeStream>, tonic::Status>;
+        /// Lists the topics: what they hold, and how far behind their pathways are.
+        async fn list_topics(
+            &self,
+            request: tonic::Request<super::ListTopicsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTopicsResponse>,
             tonic::Status,
         >;
         /// Lists executions, newest first.
@@ -1672,6 +1887,97 @@ pub mod processor_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AwaitProcessedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/Subscribe" => {
+                    #[allow(non_camel_case_types)]
+                    struct SubscribeSvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::ServerStreamingService<super::SubscribeRequest>
+                    for SubscribeSvc<T> {
+                        type Response = super::SubscribeResponse;
+                        type ResponseStream = T::SubscribeStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SubscribeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::subscribe(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SubscribeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/ListTopics" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListTopicsSvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::ListTopicsRequest>
+                    for ListTopicsSvc<T> {
+                        type Response = super::ListTopicsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListTopicsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::list_topics(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListTopicsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -50,6 +50,43 @@ pub enum ExecutionAction {
     },
 }
 
+/// `pathway subscribe`
+#[derive(Debug, Args)]
+pub struct Subscribe {
+    /// The topic.
+    pub topic: String,
+    /// Where to begin: `latest` (the next event), `earliest` (the first that is still there), or an instant (RFC 3339).
+    #[arg(long, default_value = "latest", value_name = "PLACE", value_parser = parse_place)]
+    pub from: Place,
+    /// Only events with this key, such as a user id.
+    #[arg(long)]
+    pub key: Option<String>,
+    /// End after so many events.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+}
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// With the next event.
+    Latest,
+    /// With the first that is still there.
+    Earliest,
+    /// With the first that was accepted then or later, in microseconds since the Unix epoch.
+    Since(i64),
+}
+
+fn parse_place(text: &str) -> Result<Place, String> {
+    match text {
+        "latest" => Ok(Place::Latest),
+        "earliest" => Ok(Place::Earliest),
+        instant => parse_instant(instant)
+            .map(Place::Since)
+            .map_err(|_| "give latest, earliest, or an instant such as 2026-11-24T08:00:00Z".to_owned()),
+    }
+}
+
 /// Microseconds since the Unix epoch of an instant such as `2026-11-24T08:00:00Z`.
 fn parse_instant(text: &str) -> Result<i64, String> {
     let instant: Result<jiff::Timestamp, _> = text.parse();

@@ -9,5 +9,6 @@ pub(crate) mod notifications;
 pub(crate) mod pathways;
 pub(crate) mod publish;
 pub(crate) mod spending;
+pub(crate) mod topics;
 pub(crate) mod tree;
 pub(crate) mod watch;

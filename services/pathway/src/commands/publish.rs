@@ -186,31 +186,46 @@ async fn send(
     if batch.is_empty() {
         return Ok(());
     }
-    let (numbers, data): (Vec<u64>, Vec<Vec<u8>>) = batch.into_iter().unzip();
-    let events = data.into_iter().map(|data| Event { data, ..Event::default() }).collect();
-    let message = PublishRequest { topic: topic.to_owned(), events };
-    let response =
-        retrying(|| async { answer(mesh.processor.clone().publish(request(message.clone())).await) }).await?;
-    for (number, result) in numbers.into_iter().zip(response.results) {
-        match result.result {
-            Some(publish_result::Result::Accepted(position)) => {
-                report.accept(position);
+    let event = |(number, data)| (number, Event { data, ..Event::default() });
+    let mut left: Vec<(u64, Event)> = batch.into_iter().map(event).collect();
+    while !left.is_empty() {
+        let events = left.iter().map(|(_, event)| event.clone()).collect();
+        let message = PublishRequest { topic: topic.to_owned(), events };
+        let call = || async { answer(mesh.processor.clone().publish(request(message.clone())).await) };
+        let response = retrying(call).await?;
+        let (mut again, mut wait) = (Vec::new(), Duration::ZERO);
+        for ((number, event), result) in left.into_iter().zip(response.results) {
+            match result.result {
+                Some(publish_result::Result::Accepted(position)) => report.accept(position),
+                Some(publish_result::Result::Error(status)) => {
+                    let fault = from_item_status(status);
+                    // Too many of its key wait: it is sent again, in its order, when there is room.
+                    match fault.retry_after().filter(|_| fault.code() == Code::ResourceExhausted) {
+                        Some(after) => {
+                            wait = wait.max(after);
+                            again.push((number, event));
+                        }
+                        None => report.refused.push((number, fault)),
+                    }
+                }
+                None => return Err(Fault::internal("a publish result without content")),
             }
-            Some(publish_result::Result::Error(status)) => {
-                report.refused.push((number, from_item_status(status)));
-            }
-            None => return Err(Fault::internal("a publish result without content")),
         }
+        tokio::time::sleep(wait).await;
+        left = again;
     }
     Ok(())
 }
 
-/// Repeats a call while the service cannot be reached; only for calls that may be repeated.
+/// Repeats a call while the service cannot be reached, and for as long as it says that it is full; only for calls that may be repeated.
 async fn retrying<T, F: Future<Output = Result<T, Fault>>>(call: impl Fn() -> F) -> Result<T, Fault> {
     let (backoff, rng) = (Backoff::default(), Rng::system());
     let mut attempt = 0;
     loop {
         match call().await {
+            Err(fault) if fault.code() == Code::ResourceExhausted && fault.retry_after().is_some() => {
+                tokio::time::sleep(fault.retry_after().unwrap_or_default()).await;
+            }
             Err(fault) if attempt + 1 < ATTEMPTS && fault.code() == Code::Unavailable => {
                 tokio::time::sleep(
                     fault

@@ -8,3 +8,4 @@ mod peers;
 mod publishing;
 mod runs;
 mod service;
+mod topics;
