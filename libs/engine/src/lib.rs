@@ -6,6 +6,7 @@
 //! - [`Definition`] is a parsed and checked file; its version is the hash of its canonical form.
 //! - [`Tool`] is what a node uses; [`Tools`] is the registry of them.
 //! - [`Pathway`] is a definition with its tools: it checks an input and runs a batch.
+//! - [`Rehearsal`] is a test kit: a pathway whose tools answer what a test says.
 //!
 //! # Why over batches
 //! A durable step costs a round trip and an fsync whatever it carries. An engine that takes each event through its steps alone pays that for each
@@ -22,15 +23,19 @@ mod format;
 mod names;
 mod pathway;
 mod plan;
+mod rehearsal;
 mod run;
 mod template;
 mod tool;
+mod transform;
 
 pub use definition::{Definition, DefinitionError, Limits, Node};
 pub use format::json_schema;
 pub use pathway::Pathway;
 pub use plan::{Action, Plan, PlannedNode};
+pub use rehearsal::{Called, Recording, Rehearsal};
 pub use run::{BatchOutcome, EventOutcome, Failure, Input, NodeRun, NodeStatus};
 pub use tool::{
     Answer, ArgSpec, CallContext, Effect, Kind, Position, Tool, ToolFuture, ToolItem, ToolResult, Tools,
 };
+pub use transform::Transform;

@@ -164,6 +164,13 @@ impl Tools {
         self
     }
 
+    /// The same tools, each in another's hands.
+    pub(crate) fn map<T: Tool + 'static>(&self, with: impl Fn(Arc<dyn Tool>) -> Arc<T>) -> Self {
+        let wrap =
+            |(name, tool): (&&'static str, &Arc<dyn Tool>)| (*name, with(Arc::clone(tool)) as Arc<dyn Tool>);
+        Self { by_name: self.by_name.iter().map(wrap).collect(), rng: self.rng.clone() }
+    }
+
     pub(crate) const fn rng(&self) -> &Rng {
         &self.rng
     }

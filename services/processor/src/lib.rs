@@ -29,4 +29,4 @@ mod workers;
 
 pub use config::{Config, ExecutionsConfig, PathwaysConfig, PeersConfig, TopicsSettings};
 pub use error::ProcessorError;
-pub use service::{Deps, Peers, Processor, validate};
+pub use service::{Deps, Peers, Processor, rehearse, validate};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pathway_engine::{Definition, Pathway, Tools};
+use pathway_engine::{Definition, DefinitionError, Pathway, Rehearsal, Tools, Transform};
 use pathway_finance::{Currency, TimeZone};
 use pathway_kernel::{Fault, Violation};
 use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
@@ -140,6 +140,7 @@ impl Component for Processor {
 fn tools(peers: Peers, reader: Reader) -> Tools {
     let channel = |name, target| Channel::new(name, target, ChannelConfig::default());
     Tools::default()
+        .with(Arc::new(Transform))
         .with(Arc::new(DatasyncWrite::new(channel("datasync", peers.datasync), reader)))
         .with(Arc::new(AnalyticsApply::new(channel("analytics", peers.analytics))))
         .with(Arc::new(NotificationsSend::new(channel("notifications", peers.notifications))))
@@ -150,11 +151,28 @@ fn tools(peers: Peers, reader: Reader) -> Tools {
 /// # Errors
 /// Every mistake as a violation of the field that it is in.
 pub fn validate(definition: &str, schemas: &BTreeMap<String, String>) -> Result<Definition, Fault> {
-    // Never called, so never connected.
+    let checked = compile(definition, schemas, &tools_of_nobody()?);
+    checked.map(Pathway::into_definition).map_err(wrong)
+}
+
+/// A definition with stubs that take what a processor's tools take, to be run in a test.
+///
+/// # Errors
+/// Every mistake as a violation of the field that it is in.
+pub fn rehearse(definition: &str, schemas: &BTreeMap<String, String>) -> Result<Rehearsal, Fault> {
+    let tools = tools_of_nobody()?;
+    let definition = compile(definition, schemas, &tools).map_err(wrong)?.into_definition();
+    Rehearsal::new(definition, &tools).map_err(wrong)
+}
+
+/// The tools of a processor with the default configuration, to be looked at and never called.
+fn tools_of_nobody() -> Result<Tools, Fault> {
     let nowhere = Target::parse("http://127.0.0.1:1")?;
     let peers = Peers { datasync: nowhere.clone(), analytics: nowhere.clone(), notifications: nowhere };
     let reader = Reader { currency: Currency::parse("USD").map_err(Fault::internal)?, zone: TimeZone::utc() };
-    let checked = compile(definition, schemas, &tools(peers, reader));
-    let wrong = |mistakes| ProcessorError::Definition { file: String::new(), mistakes };
-    checked.map(Pathway::into_definition).map_err(|mistakes| wrong(mistakes).into())
+    Ok(tools(peers, reader))
+}
+
+fn wrong(mistakes: Vec<DefinitionError>) -> Fault {
+    ProcessorError::Definition { file: String::new(), mistakes }.into()
 }

@@ -5,5 +5,6 @@ mod batches;
 mod definitions;
 mod failures;
 mod mutations;
+mod rehearsal;
 mod runs;
 mod tools;

@@ -1,10 +1,11 @@
 //! Versions: registering, activating, going back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pathway_kernel::{Code, Fault};
 use pathway_proto::pathway::processor::v1 as api;
 use pathway_rpc::from_status;
+use serde_json::json;
 
 use crate::peers::Script;
 use crate::service::{Client, Service, executions, processed, publish, purchase};
@@ -217,4 +218,22 @@ async fn what_does_not_exist_is_named() {
     let wrong = activate(&service.client, "", "").await.unwrap_err();
     assert_eq!(wrong.violations().len(), 2);
     service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ships_can_be_rehearsed_without_its_peers() {
+    let definition = include_str!("../../pathways/transactions.yaml");
+    let schema = include_str!("../../pathways/transaction.schema.json");
+    let schemas = BTreeMap::from([("transaction.schema.json".to_owned(), schema.to_owned())]);
+    let rehearsal = pathway_processor::rehearse(definition, &schemas).unwrap();
+    rehearsal.stub("datasync.write", |_| Ok(json!({"change": "00"})));
+    rehearsal.stub("analytics.apply", |_| Ok(json!({"insights": [{"type": "a"}, {"type": "b"}]})));
+    rehearsal.stub("notifications.send", |_| Ok(json!({"id": "1", "sequence": 1, "duplicate": false})));
+    let data = serde_json::from_slice(&purchase("asha", "1").data).unwrap();
+    let outcome = rehearsal.run(data).await.unwrap();
+    assert!(outcome.failure.is_none());
+    let tools: Vec<String> = rehearsal.calls().into_iter().map(|call| call.tool).collect();
+    assert_eq!(tools, ["datasync.write", "analytics.apply", "notifications.send", "notifications.send"]);
+    let refused = rehearsal.run(json!({"id": "1"})).await.unwrap();
+    assert_eq!(refused.failure.unwrap().node, "", "the input is checked as it will be");
 }
