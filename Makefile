@@ -4,7 +4,7 @@ BIN   := $(or $(CARGO_TARGET_DIR),target)/debug
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run mesh test verify fmt lint doc proto bench deny
+.PHONY: help build run mesh test crash verify fmt lint doc proto bench deny
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ ifneq ($(NEXTEST),)
 else
 	$(CARGO) test --workspace --lib --bins --tests
 endif
+
+crash: ## Kill the processes at random moments, 200 rounds (PATHWAY_SEED=N repeats a run)
+	$(CARGO) build --workspace --bins
+	PATHWAY_CRASH_ROUNDS=$${PATHWAY_CRASH_ROUNDS:-200} $(CARGO) test -p pathway-tests --test it kills_at_random_moments -- --nocapture
 
 verify: fmt lint doc test ## Everything that CI asks: formatting, lints, documentation, tests
 

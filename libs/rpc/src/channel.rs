@@ -105,9 +105,9 @@ impl Channel {
     }
 }
 
-/// Whether a method answers a stream: by the mesh's convention those are named `Watch...`.
+/// Whether a method answers a stream: by the mesh's convention those are named `Watch...`, or `Subscribe`.
 fn streams(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|method| method.starts_with("Watch"))
+    path.rsplit('/').next().is_some_and(|method| method.starts_with("Watch") || method == "Subscribe")
 }
 
 impl Service<Request<Body>> for Channel {

@@ -8,15 +8,11 @@
 //! - [`test_data`] finds the real inputs, or says aloud that they are absent.
 //!
 //! Everything here may panic: a test's set-up that fails should fail the test with its reason.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "set-up that fails fails the test"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "set-up that fails fails the test")]
 
 mod cli;
 mod condition;
+mod ports;
 mod running;
 mod services;
 

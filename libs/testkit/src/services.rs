@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::ports::Port;
 use crate::{Run, eventually};
 
 /// How the services are laid out.
@@ -24,7 +25,7 @@ pub enum Layout {
 pub struct Services {
     layout: Layout,
     directory: TempDir,
-    ports: BTreeMap<&'static str, u16>,
+    ports: BTreeMap<&'static str, Port>,
     children: BTreeMap<&'static str, Child>,
 }
 
@@ -41,7 +42,7 @@ impl Services {
     pub fn start(layout: Layout) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let names: &[&'static str] = if layout == Layout::Mesh { &MESH } else { &["pathway"] };
-        let ports = names.iter().copied().zip(free_ports(names.len())).collect();
+        let ports = names.iter().map(|name| (*name, Port::reserve())).collect();
         let mut services = Self { layout, directory, ports, children: BTreeMap::new() };
         for name in services.names() {
             services.restart(name);
@@ -76,7 +77,7 @@ impl Services {
         let mut child = child.unwrap_or_else(|error| {
             panic!("cannot start {command:?}: {error}; `make test` builds the binaries first")
         });
-        let port = self.ports[name];
+        let port = self.ports[name].number();
         eventually(&format!("{name} accepts calls"), || {
             if let Some(status) = child.try_wait().expect("the process can be asked") {
                 let log = std::fs::read_to_string(self.directory.path().join(format!("{name}.log")));
@@ -116,7 +117,7 @@ impl Services {
     #[must_use]
     pub fn url(&self, service: &str) -> String {
         let process = if self.layout == Layout::Mesh { service } else { "pathway" };
-        format!("http://127.0.0.1:{}", self.ports[process])
+        format!("http://127.0.0.1:{}", self.ports[process].number())
     }
 
     /// A file in the test's directory with this content.
@@ -140,7 +141,7 @@ impl Services {
     #[must_use]
     pub fn command(&self, name: &str) -> Command {
         let data = self.data_dir();
-        let listen = format!("127.0.0.1:{}", self.ports[name]);
+        let listen = format!("127.0.0.1:{}", self.ports[name].number());
         if self.layout == Layout::AllInOne {
             let mut command = Command::new(binary("pathway"));
             command.arg("up").arg("--data-dir").arg(data).args(["--listen", &listen]);
@@ -167,13 +168,6 @@ impl Drop for Services {
             let _ = child.wait();
         }
     }
-}
-
-/// Ports that were free a moment ago. They are held together while they are chosen, so that they differ.
-fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
 
 /// A binary beside the test's own: `target/<profile>/`.

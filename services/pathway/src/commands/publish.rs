@@ -69,7 +69,10 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Publish) -> Result<Exi
     }
     if ended.is_ok() && args.wait {
         ended = wait(mesh, &args.topic, &report, Duration::from_secs(args.timeout)).await;
-        report.failed = failed(mesh, &report).await?;
+        match failed(mesh, &report).await {
+            Ok(failed) => report.failed = failed,
+            Err(fault) => ended = ended.and(Err(fault)),
+        }
     }
     // Whatever went wrong after it: what was accepted and what was not must be known.
     print(out, &report)?;
@@ -103,7 +106,9 @@ pub(crate) async fn failed(mesh: &Mesh, report: &Report) -> Result<Vec<DeadLette
     let (mut found, mut page_token) = (Vec::new(), String::new());
     loop {
         let message = ListDeadLettersRequest { page_size: 1000, page_token, ..Default::default() };
-        let page = answer(mesh.processor.clone().list_dead_letters(request(message)).await)?;
+        let call =
+            || async { answer(mesh.processor.clone().list_dead_letters(request(message.clone())).await) };
+        let page = retrying(call).await?;
         let is_ours = |letter: &DeadLetter| {
             letter.position.is_some_and(|place| report.positions.contains(&(place.partition, place.offset)))
         };
