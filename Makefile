@@ -1,6 +1,7 @@
 # The targets of a developer are the targets of CI. `make help` lists them.
 CARGO ?= cargo
 BIN   := $(or $(CARGO_TARGET_DIR),target)/debug
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -51,10 +52,11 @@ proto: ## Write anew what is generated: the code of proto/, and the JSON Schema 
 	PATHWAY_REGENERATE=1 $(CARGO) test -p pathway-proto --test fresh
 	PATHWAY_REGENERATE=1 $(CARGO) test -p pathway-engine --test it published_schema_is_fresh
 
-bench: ## Measure, in release: idle memory, time from start to ready, latency and throughput of the main job
+bench: ## Measure, in release: idle memory, start, latency, throughput and cost of the main job, and a million stored events
 	$(CARGO) build --release --workspace --bins
 	$(CARGO) bench -p pathway-tests --bench footprint
-	$(CARGO) bench -p pathway-tests --bench main_job
+	$(RELEASE)/pathway bench transactions
+	$(RELEASE)/pathway bench history
 
 deny: ## Check licences, advisories and duplicates of the dependencies (needs cargo-deny)
 	$(CARGO) deny check bans licenses sources

@@ -4,6 +4,7 @@
 mod alerts;
 mod architecture;
 mod bad_input;
+mod bench;
 mod command_line;
 mod crash;
 mod import;

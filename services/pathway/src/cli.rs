@@ -1,5 +1,6 @@
 //! The grammar of the command line.
 
+mod bench;
 mod inspect;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use pathway_kernel::{Code, Fault};
 use crate::client::Mesh;
 use crate::output::{OUTPUT_CLOSED, Output, print_fault};
 use crate::{commands, up};
+pub use bench::{Bench, BenchHistory, BenchTransactions};
 pub use inspect::{
     DeadLetterAction, DeadLetters, ExecutionAction, Executions, LetterFilter, PathwayAction, Pathways, Place,
     Redrive, Subscribe,
@@ -88,6 +90,12 @@ pub enum Command {
     Pathways(Pathways),
     /// Follow executions as they end.
     Watch(Watch),
+    /// Measure: starts four processes of its own in a temporary directory and removes them again.
+    Bench {
+        /// What to measure.
+        #[command(subcommand)]
+        what: Bench,
+    },
 }
 
 /// `pathway up`
@@ -324,5 +332,6 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::DeadLetters(args) => commands::dead_letters::run(&mesh()?, &out, &args).await,
         Command::Pathways(args) => commands::pathways::run(mesh, &out, &args).await,
         Command::Watch(args) => commands::watch::run(&mesh()?, &out, &args).await,
+        Command::Bench { what } => crate::bench::run(&out, &what).await,
     }
 }
