@@ -12,8 +12,10 @@ use crate::error::AnalyticsError;
 use crate::fact::{Change, Line};
 use crate::ledger::{Applied, Standing};
 
-const MIGRATIONS: [Migration; 1] =
-    [Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") },
+    Migration { number: 2, name: "purchases", sql: include_str!("../migrations/0002_purchases.sql") },
+];
 
 /// The figures of all users; cheap to clone.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::{Migration, StoreError, Tx, migration};
@@ -85,6 +86,9 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         connection.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;",
         )?;
+        // A plan is made once for a statement. Otherwise SQLite looks at the values too (of a `LIMIT $1`, for one), and so has to prepare the
+        // statement anew each time one is bound: that was a fifth of the writer's time in analytics.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         Ok(connection)
     };
@@ -109,6 +113,12 @@ fn log_ahead(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")
 }
 
+/// A statement of the store's own, such as a commit; kept prepared, since every transaction runs some.
+fn step(connection: &Connection, sql: &'static str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
 fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<(), StoreError> {
     // Immediate: two processes that start on one file must not both find the schema missing.
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -123,4 +133,25 @@ fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<(), 
     }
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_prepared_once_whatever_is_bound() {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = connect(&directory.path().join("x.db")).unwrap();
+        connection.execute_batch("CREATE TABLE t (a BIGINT NOT NULL PRIMARY KEY, b TEXT NOT NULL)").unwrap();
+        let sql = "SELECT b FROM t WHERE a > $1 AND b LIKE $2 ORDER BY a LIMIT $3";
+        let mut statement = connection.prepare_cached(sql).unwrap();
+        for round in 0..5 {
+            let mut rows = statement.query((round, "x%", round + 1)).unwrap();
+            assert!(rows.next().unwrap().is_none());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{SqliteTx, connect};
+use super::{SqliteTx, connect, step};
 use crate::{StoreError, Tx};
 
 /// How many reads run at once; more would only wait for the same disk.
@@ -73,10 +73,10 @@ fn snapshot<T, E: From<StoreError>>(
     connection: &Connection,
     transaction: &impl Fn(&mut Tx<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    connection.execute_batch("BEGIN DEFERRED").map_err(StoreError::from)?;
+    step(connection, "BEGIN DEFERRED")?;
     let mut tx = Tx::sqlite(SqliteTx(connection));
     let result = transaction(&mut tx);
     let result = tx.settle(result);
-    connection.execute_batch("ROLLBACK").map_err(StoreError::from)?;
+    step(connection, "ROLLBACK")?;
     result
 }

@@ -18,7 +18,8 @@
 //! # Why savepoints
 //!
 //! Strangers who share a commit must not share a fate. Each transaction runs in a `SAVEPOINT` of its own: its error, or its panic, rolls back
-//! to where it began and leaves the work of those before it as it was. A savepoint costs no I/O. What is lost by it is isolation *within*
+//! to where it began and leaves the work of those before it as it was. A savepoint costs no I/O, but SQLite copies each page that is changed
+//! under one; so whoever has nothing before it to leave as it was, the first of a group, goes without. What is lost by it is isolation *within*
 //! the group: a transaction sees what its predecessors wrote before that is durable. That is harmless, since the group stands or falls
 //! as one: whoever built on a neighbour's row is acknowledged by the same commit as the neighbour, or not at all.
 //!
@@ -44,7 +45,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::SqliteTx;
+use super::{SqliteTx, step};
 use crate::{StoreError, Tx};
 
 /// How many transactions may wait here; more wait at their callers', which is what slows an eager producer down.
@@ -69,8 +70,9 @@ enum Message {
 
 /// A transaction on its way through a group. Its types are its own affair; the thread knows these two steps.
 trait Member: Send {
-    /// Runs it in its savepoint and keeps what it answers. An error says that the *group* is lost, not that the member is.
-    fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
+    /// Runs it and keeps what it answers; says whether it left anything to commit. It needs no savepoint where it is the first to do so. An error
+    /// says that the *group* is lost, not that the member is.
+    fn run(&mut self, connection: &Connection, is_first: bool) -> Result<bool, StoreError>;
 
     /// Answers the caller, given what became of the group.
     fn acknowledge(self: Box<Self>, group: Result<(), StoreError>);
@@ -175,9 +177,9 @@ impl Thread {
     fn run_group(&mut self, group: &mut Vec<Box<dyn Member>>) -> Result<(), StoreError> {
         // Immediate: the lock is taken before the first member runs, so none ever fails for want of it.
         step(&self.connection, "BEGIN IMMEDIATE")?;
-        let mut ran = 0;
+        let (mut ran, mut is_first) = (0, true);
         while let Some(member) = group.get_mut(ran) {
-            member.run(&self.connection)?;
+            is_first &= !member.run(&self.connection, is_first)?;
             ran += 1;
             if ran < GROUP {
                 group.extend(self.next_in_queue());
@@ -207,12 +209,6 @@ impl Thread {
     }
 }
 
-/// A statement of the group's own; kept prepared, since a lone transaction runs four of them.
-fn step(connection: &Connection, sql: &'static str) -> Result<(), StoreError> {
-    connection.prepare_cached(sql)?.execute([])?;
-    Ok(())
-}
-
 // === impl Request ===
 
 impl<F, T, E> Member for Request<F, T, E>
@@ -221,8 +217,10 @@ where
     T: Send,
     E: From<StoreError> + Send,
 {
-    fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        step(connection, "SAVEPOINT member")?;
+    fn run(&mut self, connection: &Connection, is_first: bool) -> Result<bool, StoreError> {
+        if !is_first {
+            step(connection, "SAVEPOINT member")?;
+        }
         let mut tx = Tx::sqlite(SqliteTx(connection));
         let ran = catch_unwind(AssertUnwindSafe(|| (self.transaction)(&mut tx)));
         let answer = ran.unwrap_or_else(|_| Err(StoreError::internal("a transaction panicked").into()));
@@ -233,10 +231,19 @@ where
         if connection.is_autocommit() {
             return Err(StoreError::Unavailable("a failure inside the group rolled all of it back".into()));
         }
-        if !succeeded {
-            step(connection, "ROLLBACK TO member")?;
+        match (is_first, succeeded) {
+            (true, true) => {}
+            (true, false) => {
+                step(connection, "ROLLBACK")?;
+                step(connection, "BEGIN IMMEDIATE")?;
+            }
+            (false, true) => step(connection, "RELEASE member")?,
+            (false, false) => {
+                step(connection, "ROLLBACK TO member")?;
+                step(connection, "RELEASE member")?;
+            }
         }
-        step(connection, "RELEASE member")
+        Ok(succeeded)
     }
 
     fn acknowledge(self: Box<Self>, group: Result<(), StoreError>) {
