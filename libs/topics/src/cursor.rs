@@ -57,6 +57,15 @@ impl Topics {
         (0..self.partitions()).map(hold).collect()
     }
 
+    /// Forgets `group` within the caller's transaction: it has done what it was for, and holds no event back any more.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn forget_in(tx: &mut Tx<'_>, topic: &str, group: &str) -> Result<(), StoreError> {
+        tx.execute(schema::FORGET_GROUP, &[topic.into(), group.into()])?;
+        Ok(())
+    }
+
     /// Says that a transaction with [`commit_in`](Self::commit_in) has been kept.
     pub fn notify_committed(&self, topic: &str, group: &str, partition: i32, next: i64) {
         self.signals.committed(topic, group, partition, next);

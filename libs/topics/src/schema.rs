@@ -33,6 +33,7 @@ pub(crate) const SELECT_CURSOR: &str =
     "SELECT next_pos FROM topic_cursors WHERE topic = $1 AND consumers = $2 AND part = $3";
 pub(crate) const SELECT_GROUP: &str =
     "SELECT part, next_pos FROM topic_cursors WHERE topic = $1 AND consumers = $2";
+pub(crate) const FORGET_GROUP: &str = "DELETE FROM topic_cursors WHERE topic = $1 AND consumers = $2";
 pub(crate) const SELECT_CURSORS: &str =
     "SELECT consumers, part, next_pos FROM topic_cursors WHERE topic = $1";
 

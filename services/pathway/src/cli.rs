@@ -2,6 +2,7 @@
 
 mod bench;
 mod inspect;
+mod replays;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use inspect::{
     DeadLetterAction, DeadLetters, ExecutionAction, Executions, LetterFilter, PathwayAction, Pathways, Place,
     Redrive, Subscribe,
 };
+pub use replays::{ReplayAction, ReplayStart, Replays};
 
 /// Pathway: a real-time event backbone for personal-finance applications.
 #[derive(Debug, Parser)]
@@ -88,6 +90,8 @@ pub enum Command {
     DeadLetters(DeadLetters),
     /// List the registered pathways; check, register, activate one.
     Pathways(Pathways),
+    /// List replays, newest first; run a pathway's events once more, or end that.
+    Replays(Replays),
     /// Follow executions as they end.
     Watch(Watch),
     /// Measure: starts four processes of its own in a temporary directory and removes them again.
@@ -331,6 +335,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Executions(args) => commands::executions::run(&mesh()?, &out, &args).await,
         Command::DeadLetters(args) => commands::dead_letters::run(&mesh()?, &out, &args).await,
         Command::Pathways(args) => commands::pathways::run(mesh, &out, &args).await,
+        Command::Replays(args) => commands::replays::run(&mesh()?, &out, &args).await,
         Command::Watch(args) => commands::watch::run(&mesh()?, &out, &args).await,
         Command::Bench { what } => crate::bench::run(&out, &what).await,
     }

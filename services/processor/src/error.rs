@@ -47,6 +47,12 @@ pub enum ProcessorError {
         /// When there is likely to be room.
         retry_after: Duration,
     },
+    /// There is no such replay.
+    #[error("there is no replay with this id; `pathway replays` lists those that there are")]
+    UnknownReplay,
+    /// The replay is over.
+    #[error("the replay is over: it was cancelled, or has come to its end")]
+    ReplayEnded,
     /// There is no such pathway.
     #[error("there is no pathway `{0}`; `pathway pathways` lists those that there are")]
     UnknownPathway(String),
@@ -155,6 +161,10 @@ impl From<ProcessorError> for Fault {
             }
             ProcessorError::UnknownVersion { .. } => {
                 Self::new(Code::NotFound, "UNKNOWN_VERSION", error.to_string())
+            }
+            ProcessorError::UnknownReplay => Self::new(Code::NotFound, "UNKNOWN_REPLAY", error.to_string()),
+            ProcessorError::ReplayEnded => {
+                Self::new(Code::FailedPrecondition, "REPLAY_ENDED", error.to_string())
             }
             ProcessorError::NotActive(_) => {
                 Self::new(Code::FailedPrecondition, "NOT_ACTIVE", error.to_string())

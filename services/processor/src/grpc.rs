@@ -2,6 +2,7 @@
 
 mod convert;
 mod pathways;
+mod replays;
 mod topics;
 
 use std::pin::Pin;
@@ -302,6 +303,41 @@ impl ProcessorService for Processing {
     ) -> Result<Response<api::DeactivatePathwayResponse>, GrpcStatus> {
         let previous_version = self.deactivate(&request.into_inner().name).await.map_err(status)?;
         Ok(Response::new(api::DeactivatePathwayResponse { previous_version }))
+    }
+
+    async fn replay_topic(
+        &self,
+        request: Request<api::ReplayTopicRequest>,
+    ) -> Result<Response<api::ReplayTopicResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let mut check = Check::default();
+        check.required("pathway", &request.pathway, LONGEST_NAME);
+        check.text("version", &request.version, LONGEST_NAME);
+        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        let (from_us, rate) = (request.from_time_us, request.rate.into());
+        let replay = self.start_replay(&request.pathway, &request.version, from_us, rate).await;
+        let replay = Some(replays::to_replay(&replay.map_err(status)?));
+        Ok(Response::new(api::ReplayTopicResponse { replay }))
+    }
+
+    async fn list_replays(
+        &self,
+        request: Request<api::ListReplaysRequest>,
+    ) -> Result<Response<api::ListReplaysResponse>, GrpcStatus> {
+        let request = request.into_inner();
+        let (before, limit) = page(&request.page_token, request.page_size)?;
+        let replays = self.store.replays(before, limit).await.map_err(status)?;
+        let next_page_token = token(replays.last().map(|replay| replay.id), replays.len(), limit);
+        let replays = replays.iter().map(replays::to_replay).collect();
+        Ok(Response::new(api::ListReplaysResponse { replays, next_page_token }))
+    }
+
+    async fn cancel_replay(
+        &self,
+        request: Request<api::CancelReplayRequest>,
+    ) -> Result<Response<api::CancelReplayResponse>, GrpcStatus> {
+        let replay = self.cancel_replay(id(&request.into_inner().id)).await.map_err(status)?;
+        Ok(Response::new(api::CancelReplayResponse { replay: Some(replays::to_replay(&replay)) }))
     }
 }
 

@@ -20,6 +20,7 @@ mod grpc;
 mod pathways;
 mod processing;
 mod registry;
+mod replays;
 mod retention;
 mod service;
 mod store;

@@ -3,6 +3,7 @@
 mod admission;
 mod dead_letters;
 mod pathways;
+mod replays;
 mod subscription;
 
 use std::collections::{BTreeSet, HashSet};
@@ -13,7 +14,7 @@ use pathway_engine::{Pathway, Tools};
 use pathway_kernel::{Clock, Violation};
 use pathway_topics::{NewEvent, Position, TopicFigures, Topics};
 use prost::Message as _;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TopicsSettings;
@@ -37,6 +38,8 @@ pub(crate) struct Processing {
     pub(crate) topics: Topics,
     pub(crate) clock: Clock,
     pub(crate) ended: broadcast::Sender<Arc<Vec<Execution>>>,
+    /// Wakes who runs replays.
+    pub(crate) replays: Arc<Notify>,
 }
 
 // === impl Processing ===

@@ -19,6 +19,7 @@ use crate::grpc;
 use crate::pathways;
 use crate::processing::{Admission, Processing};
 use crate::registry::{Registry, compile};
+use crate::replays::Replays;
 use crate::retention::Retention;
 use crate::store::Store;
 use crate::tools::{AnalyticsApply, DatasyncWrite, NotificationsSend, Reader};
@@ -102,6 +103,7 @@ impl Component for Processor {
             topics,
             clock: deps.env.clock.clone(),
             ended: broadcast::Sender::new(BEHIND),
+            replays: Arc::default(),
         };
         pathways::start(&processing, &config.pathways.directory).await?;
         Ok(Self {
@@ -122,6 +124,7 @@ impl Component for Processor {
         tasks.spawn(Workers::new(self.processing.clone(), self.env.rng.clone()).run(closing.clone()));
         let retention = Retention::new(self.processing.clone(), self.executions.clone());
         tasks.spawn(closing.clone().run_until_cancelled_owned(retention.run()));
+        tasks.spawn(Replays::new(self.processing.clone(), self.env.rng.clone()).run(closing.clone()));
         tasks.close();
 
         let config = ServerConfig { cors_origins: self.cors_origins.clone(), ..ServerConfig::default() };

@@ -3,6 +3,7 @@
 mod dead_letters;
 mod executions;
 mod pathways;
+mod replays;
 
 use pathway_store::{Db, Migration, StoreConfig, StoreError, Val};
 use pathway_topics::Topics;
@@ -11,12 +12,14 @@ use crate::error::ProcessorError;
 pub(crate) use dead_letters::{DeadLetter, Group, LetterFilter, Resolution};
 pub(crate) use executions::{Execution, ExecutionFilter, NodeRecord, Status, Trim};
 pub(crate) use pathways::{Activation, Origin, Start, Version};
+pub(crate) use replays::{Replay, ReplayState, ReplayStep, is_replay};
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { number: 1, name: "executions", sql: include_str!("../migrations/0001_executions.sql") },
     Migration { number: 2, name: "resolutions", sql: include_str!("../migrations/0002_resolutions.sql") },
     Migration { number: 3, name: "pathways", sql: include_str!("../migrations/0003_pathways.sql") },
     Migration { number: 4, name: "inspection", sql: include_str!("../migrations/0004_inspection.sql") },
+    Migration { number: 5, name: "replays", sql: include_str!("../migrations/0005_replays.sql") },
 ];
 
 /// What a batch leaves behind.
@@ -28,6 +31,8 @@ pub(crate) struct Ended {
     pub(crate) next: i64,
     pub(crate) executions: Vec<Execution>,
     pub(crate) dead_letters: Vec<DeadLetter>,
+    /// Where the batch is one of a replay: what it adds to that.
+    pub(crate) replay: Option<ReplayStep>,
 }
 
 /// Executions and dead letters; cheap to clone.
@@ -57,6 +62,9 @@ impl Store {
             ended.dead_letters.iter().map(dead_letters::dead_letter_row).collect::<Result<_, _>>()?;
         self.db
             .write(move |tx| {
+                if let Some(step) = ended.replay {
+                    step.keep(tx, dead_letters.len())?;
+                }
                 tx.execute_many(executions::ADD_EXECUTION, &executions)?;
                 tx.execute_many(dead_letters::ADD_DEAD_LETTER, &dead_letters)?;
                 Topics::commit_in(tx, &ended.topic, &ended.group, ended.partition, ended.next)?;

@@ -14,9 +14,10 @@ use pathway_kernel::{Backoff, Code, Fault, Rng};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use crate::processing::Processing;
-use crate::store::{DeadLetter, Ended, Execution};
+use crate::store::{DeadLetter, Ended, Execution, ReplayStep};
 use event::{Event, limit};
 use record::Run;
 
@@ -31,8 +32,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) partition: i32,
-    /// The pathway's name, which is also that of its group in the topic.
+    /// The pathway's name.
     pub(crate) pathway: String,
+    /// The group whose cursor moves: the pathway's name, or that of a replay.
+    pub(crate) group: String,
+    /// The replay that this is for.
+    pub(crate) replay: Option<Uuid>,
     pub(crate) topic: String,
     pub(crate) processing: Processing,
     pub(crate) rng: Rng,
@@ -114,7 +119,7 @@ impl Worker {
     /// Runs one batch; false where there was none. An error means that it has to be run again.
     async fn step(&self, attempt: u32, pace: Pace) -> Result<bool, Fault> {
         let topics = &self.processing.topics;
-        let next = topics.committed(&self.topic, &self.pathway, self.partition).await?;
+        let next = topics.committed(&self.topic, &self.group, self.partition).await?;
         let mut stored = topics.fetch(&self.topic, self.partition, next, pace.at_most(self.batch())).await?;
         let Some(first) = stored.first().map(|event| event.offset) else { return Ok(false) };
         // Asked for after the events were read: every activation that decides one of them is known.
@@ -124,7 +129,7 @@ impl Worker {
         stored.retain(|event| event.offset < until);
         let next = stored.last().map_or(first, |event| event.offset + 1);
         match &stretch.pathway {
-            None => self.end(next, Vec::new(), Vec::new()).await?,
+            None => self.end(next, Vec::new(), Vec::new(), 0).await?,
             Some(Err(mistakes)) => return Err(not_runnable(&self.pathway, mistakes)),
             Some(Ok(pathway)) => {
                 let definition = pathway.definition();
@@ -137,6 +142,38 @@ impl Worker {
             }
         }
         Ok(true)
+    }
+
+    /// Runs a batch of at most `most` events before `end` with a version of a replay; answers by how many offsets it came further, 0 at the end.
+    pub(crate) async fn step_to(
+        &self,
+        pathway: &Pathway,
+        end: i64,
+        most: usize,
+        attempt: u32,
+    ) -> Result<i64, Fault> {
+        let topics = &self.processing.topics;
+        let begun = topics.committed(&self.topic, &self.group, self.partition).await?;
+        if begun >= end {
+            return Ok(0);
+        }
+        let definition = pathway.definition();
+        let mut stored = topics
+            .fetch(&self.topic, self.partition, begun, most.clamp(1, definition.limits().batch))
+            .await?;
+        stored.retain(|event| event.offset < end);
+        let mut events: Vec<Event> =
+            stored.into_iter().map(|stored| Event::read(self, definition, stored)).collect();
+        limit(&mut events, definition);
+        let next = events.last().map_or(end, |event| event.stored.offset + 1);
+        if events.is_empty() {
+            // What there was had been removed before the replay held it.
+            self.end(next, Vec::new(), Vec::new(), next - begun).await?;
+        } else {
+            let span = batch_span(&events);
+            self.run_batch(pathway, events, next, attempt, &span).instrument(span.clone()).await?;
+        }
+        Ok(next - begun)
     }
 
     /// How many events to read: as many as the version that is active takes at once.
@@ -163,6 +200,7 @@ impl Worker {
             BatchOutcome::Done(outcomes) => outcomes,
             BatchOutcome::Park(fault) => return Err(fault),
         };
+        let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
         let run = Run {
             worker: self,
             version,
@@ -180,13 +218,13 @@ impl Worker {
         if !dead_letters.is_empty() {
             tracing::warn!(count = dead_letters.len(), "events failed for good");
         }
-        self.end(next, executions, dead_letters).await
+        self.end(next, executions, dead_letters, count).await
     }
 
-    /// Makes room for more events of these keys. The pathway that lets events in counts them out.
+    /// Makes room for more events of these keys. The pathway that lets events in counts them out; a replay does not.
     fn release(&self, executions: &[Execution]) {
         let known = self.processing.registry.known();
-        if known.of_topic(&self.topic).next().is_some_and(|line| line.name() == self.pathway) {
+        if known.of_topic(&self.topic).next().is_some_and(|line| line.name() == self.group) {
             let keys = executions.iter().map(|execution| execution.partition_key.as_str());
             self.processing.admission.release(&self.topic, keys);
         }
@@ -198,17 +236,19 @@ impl Worker {
         next: i64,
         executions: Vec<Execution>,
         dead_letters: Vec<DeadLetter>,
+        done: i64,
     ) -> Result<(), Fault> {
         let ended = Ended {
             topic: self.topic.clone(),
-            group: self.pathway.clone(),
+            group: self.group.clone(),
             partition: self.partition,
             next,
             executions: executions.clone(),
             dead_letters,
+            replay: self.replay.map(|id| ReplayStep { id, done }),
         };
         self.processing.store.end(ended).await?;
-        self.processing.topics.notify_committed(&self.topic, &self.pathway, self.partition, next);
+        self.processing.topics.notify_committed(&self.topic, &self.group, self.partition, next);
         self.release(&executions);
         // Nobody may be watching.
         let _ = self.processing.ended.send(Arc::new(executions));
@@ -241,7 +281,7 @@ fn batch_span(events: &[Event]) -> tracing::Span {
 
 /// A parked partition looks again soon at first, for most outages are a restart. It need not wait long: a peer that stays away is guarded by its
 /// breaker, which says when it will be asked again.
-fn parked_backoff() -> Backoff {
+pub(crate) fn parked_backoff() -> Backoff {
     Backoff::try_new(Duration::from_millis(200), Duration::from_secs(3), 0.5).unwrap_or_default()
 }
 

@@ -69,6 +69,8 @@ impl Workers {
                 let worker = Worker {
                     partition,
                     pathway: line.name().to_owned(),
+                    group: line.name().to_owned(),
+                    replay: None,
                     topic: line.topic().to_owned(),
                     processing: self.processing.clone(),
                     rng: self.rng.clone(),

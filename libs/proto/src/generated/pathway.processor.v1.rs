@@ -759,6 +759,103 @@ pub struct PlannedNode {
     #[prost(message, optional, tag = "5")]
     pub error: ::core::option::Option<super::super::super::google::rpc::Status>,
 }
+/// What to run once more.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayTopicRequest {
+    /// The pathway; the events are those of its topic. Required.
+    #[prost(string, tag = "1")]
+    pub pathway: ::prost::alloc::string::String,
+    /// The version that runs them, or the beginning of one. Empty: the one that is active.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// Only events that were accepted at this instant or later, microseconds since the Unix epoch; 0 for all that are still there.
+    #[prost(int64, tag = "3")]
+    pub from_time_us: i64,
+    /// At most so many events a second; 0 for as many as can be run.
+    #[prost(int32, tag = "4")]
+    pub rate: i32,
+}
+/// A replay that has begun.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayTopicResponse {
+    /// The replay.
+    #[prost(message, optional, tag = "1")]
+    pub replay: ::core::option::Option<Replay>,
+}
+/// Events that are run once more.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Replay {
+    /// Server-assigned id (UUIDv7).
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The pathway.
+    #[prost(string, tag = "2")]
+    pub pathway: ::prost::alloc::string::String,
+    /// The version that runs them.
+    #[prost(string, tag = "3")]
+    pub pathway_version: ::prost::alloc::string::String,
+    /// The topic that they are of.
+    #[prost(string, tag = "4")]
+    pub topic: ::prost::alloc::string::String,
+    /// The instant from which on they were accepted, microseconds since the Unix epoch; 0 for all.
+    #[prost(int64, tag = "5")]
+    pub from_time_us: i64,
+    /// At most so many events a second; 0 for any number.
+    #[prost(int32, tag = "6")]
+    pub rate: i32,
+    /// How far it is.
+    #[prost(enumeration = "ReplayState", tag = "7")]
+    pub state: i32,
+    /// How many events it is for: those that were there when it began.
+    #[prost(int64, tag = "8")]
+    pub total_events: i64,
+    /// How many of them have been run.
+    #[prost(int64, tag = "9")]
+    pub done_events: i64,
+    /// How many of these failed for good; they are dead letters.
+    #[prost(int64, tag = "10")]
+    pub failed_events: i64,
+    /// When it began, microseconds since the Unix epoch.
+    #[prost(int64, tag = "11")]
+    pub started_at_us: i64,
+    /// When it ended, microseconds since the Unix epoch; 0 while it runs.
+    #[prost(int64, tag = "12")]
+    pub ended_at_us: i64,
+}
+/// Which replays.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListReplaysRequest {
+    /// At most this many; 0 means 50, the largest is 1000.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// From the previous page; empty for the first.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of replays.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListReplaysResponse {
+    /// Newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub replays: ::prost::alloc::vec::Vec<Replay>,
+    /// For the next page; empty at the end.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which replay to end.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelReplayRequest {
+    /// Its id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// A replay that has ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelReplayResponse {
+    /// The replay.
+    #[prost(message, optional, tag = "1")]
+    pub replay: ::core::option::Option<Replay>,
+}
 /// Where a subscription begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -944,6 +1041,43 @@ impl NodePlan {
             "NODE_PLAN_SKIPPED" => Some(Self::Skipped),
             "NODE_PLAN_UNKNOWN" => Some(Self::Unknown),
             "NODE_PLAN_FAILS" => Some(Self::Fails),
+            _ => None,
+        }
+    }
+}
+/// How far a replay is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReplayState {
+    /// Not given.
+    Unspecified = 0,
+    /// It runs, or waits for a peer.
+    Running = 1,
+    /// It has come to its end.
+    Done = 2,
+    /// It was cancelled.
+    Cancelled = 3,
+}
+impl ReplayState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REPLAY_STATE_UNSPECIFIED",
+            Self::Running => "REPLAY_STATE_RUNNING",
+            Self::Done => "REPLAY_STATE_DONE",
+            Self::Cancelled => "REPLAY_STATE_CANCELLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REPLAY_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "REPLAY_STATE_RUNNING" => Some(Self::Running),
+            "REPLAY_STATE_DONE" => Some(Self::Done),
+            "REPLAY_STATE_CANCELLED" => Some(Self::Cancelled),
             _ => None,
         }
     }
@@ -1564,6 +1698,98 @@ pub mod processor_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Runs a pathway's events once more, from an instant on, at the positions that they have: a service that has seen them answers as before, one whose
+        /// store was lost is built anew. Answers when it has begun; ListReplays says how far it is. It goes on after a restart. NOT_FOUND where there is
+        /// no such pathway or version.
+        pub async fn replay_topic(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReplayTopicRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplayTopicResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/ReplayTopic",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "ReplayTopic",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists replays, newest first.
+        pub async fn list_replays(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListReplaysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReplaysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/ListReplays",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "ListReplays",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a replay before its end. What it has done stays. NOT_FOUND where there is none, FAILED_PRECONDITION where it is over.
+        pub async fn cancel_replay(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelReplayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelReplayResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.processor.v1.ProcessorService/CancelReplay",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.processor.v1.ProcessorService",
+                        "CancelReplay",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1731,6 +1957,32 @@ pub mod processor_service_server {
             request: tonic::Request<super::DeactivatePathwayRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DeactivatePathwayResponse>,
+            tonic::Status,
+        >;
+        /// Runs a pathway's events once more, from an instant on, at the positions that they have: a service that has seen them answers as before, one whose
+        /// store was lost is built anew. Answers when it has begun; ListReplays says how far it is. It goes on after a restart. NOT_FOUND where there is
+        /// no such pathway or version.
+        async fn replay_topic(
+            &self,
+            request: tonic::Request<super::ReplayTopicRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplayTopicResponse>,
+            tonic::Status,
+        >;
+        /// Lists replays, newest first.
+        async fn list_replays(
+            &self,
+            request: tonic::Request<super::ListReplaysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReplaysResponse>,
+            tonic::Status,
+        >;
+        /// Ends a replay before its end. What it has done stays. NOT_FOUND where there is none, FAILED_PRECONDITION where it is over.
+        async fn cancel_replay(
+            &self,
+            request: tonic::Request<super::CancelReplayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelReplayResponse>,
             tonic::Status,
         >;
     }
@@ -2631,6 +2883,142 @@ pub mod processor_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeactivatePathwaySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/ReplayTopic" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReplayTopicSvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::ReplayTopicRequest>
+                    for ReplayTopicSvc<T> {
+                        type Response = super::ReplayTopicResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReplayTopicRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::replay_topic(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReplayTopicSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/ListReplays" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListReplaysSvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::ListReplaysRequest>
+                    for ListReplaysSvc<T> {
+                        type Response = super::ListReplaysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListReplaysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::list_replays(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListReplaysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.processor.v1.ProcessorService/CancelReplay" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelReplaySvc<T: ProcessorService>(pub Arc<T>);
+                    impl<
+                        T: ProcessorService,
+                    > tonic::server::UnaryService<super::CancelReplayRequest>
+                    for CancelReplaySvc<T> {
+                        type Response = super::CancelReplayResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelReplayRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProcessorService>::cancel_replay(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelReplaySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -88,7 +88,7 @@ fn parse_place(text: &str) -> Result<Place, String> {
 }
 
 /// Microseconds since the Unix epoch of an instant such as `2026-11-24T08:00:00Z`.
-fn parse_instant(text: &str) -> Result<i64, String> {
+pub(super) fn parse_instant(text: &str) -> Result<i64, String> {
     let instant: Result<jiff::Timestamp, _> = text.parse();
     instant
         .map(jiff::Timestamp::as_microsecond)

@@ -8,6 +8,7 @@ pub(crate) mod import;
 pub(crate) mod notifications;
 pub(crate) mod pathways;
 pub(crate) mod publish;
+pub(crate) mod replays;
 pub(crate) mod spending;
 pub(crate) mod topics;
 pub(crate) mod tree;

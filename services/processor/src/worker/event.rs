@@ -39,7 +39,7 @@ impl Event {
         let (partition, offset) = (stored.partition.to_string(), stored.offset.to_string());
         let epoch = worker.processing.topics.epoch();
         let parts =
-            [epoch, worker.pathway.as_str(), worker.topic.as_str(), partition.as_str(), offset.as_str()];
+            [epoch, worker.group.as_str(), worker.topic.as_str(), partition.as_str(), offset.as_str()];
         let execution_id = stable_id(stored.appended_at_us, &parts);
         Self { stored, envelope, execution_id, key, data }
     }

@@ -6,6 +6,7 @@ mod inspection;
 mod pathways;
 mod peers;
 mod publishing;
+mod replays;
 mod runs;
 mod service;
 mod topics;
