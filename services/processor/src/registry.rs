@@ -7,16 +7,17 @@
 //! does not say "now". It says, for each partition, *from which offset on*: those offsets are the partitions' ends, read and kept in the transaction
 //! of the activation while appends wait. The version of an event is a function of its offset, and neither a crash nor an activation changes it.
 //!
-//! # Why the store is asked for each batch
+//! # Why a worker asks after it has read
 //!
-//! A worker may read an event an instant after an activation was committed and before this process knows of it. So it asks for the number of
-//! the last activation *after* it has read its events, and where that has moved, everything is read anew. It costs a look at one row for each batch, and it is
-//! right for several processes over one database too.
+//! A worker may read an event an instant after an activation was committed and before this process knows of it. So it asks for the state *after* it has read
+//! its events. Where other processes may activate too, that is a look at the number of the last activation. Where this process is alone, it is less: whoever
+//! activates [says so before](Registry::changing), so while nobody has, the state that is known is the right one.
 
 mod line;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pathway_engine::{Definition, DefinitionError, Pathway, Tools};
 use pathway_topics::Topics;
@@ -34,7 +35,14 @@ pub(crate) struct Registry {
     topics: Topics,
     tools: Tools,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    /// How many activations of this process are on their way.
+    changing: Arc<AtomicUsize>,
 }
+
+/// An activation on its way, from before its transaction until its effect is known.
+#[derive(Debug)]
+#[must_use = "without `through` workers look at the store for ever"]
+pub(crate) struct Changing(Arc<AtomicUsize>);
 
 /// The pathways that ran, run or are to run, as of one moment.
 #[derive(Debug, Default)]
@@ -48,7 +56,8 @@ pub(crate) struct Snapshot {
 
 impl Registry {
     pub(crate) async fn open(store: Store, topics: Topics, tools: Tools) -> Result<Self, ProcessorError> {
-        let registry = Self { store, topics, tools, snapshot: watch::Sender::default() };
+        let registry =
+            Self { store, topics, tools, snapshot: watch::Sender::default(), changing: Arc::default() };
         registry.reload().await?;
         Ok(registry)
     }
@@ -60,8 +69,21 @@ impl Registry {
 
     /// The state that decides every event that was read before this was called.
     pub(crate) async fn current(&self) -> Result<Arc<Snapshot>, ProcessorError> {
+        let is_alone = !self.store.db().is_shared();
+        // Asked before what is known: an activation makes its effect known first, and only then says that it is through.
+        let is_settled = is_alone && self.changing.load(Ordering::SeqCst) == 0;
         let known = self.known();
-        if self.store.generation().await? == known.generation { Ok(known) } else { self.reload().await }
+        if is_settled || self.store.generation().await? == known.generation {
+            Ok(known)
+        } else {
+            self.reload().await
+        }
+    }
+
+    /// To be called before an activation, and kept until the state has been read anew after it.
+    pub(crate) fn changing(&self) -> Changing {
+        self.changing.fetch_add(1, Ordering::SeqCst);
+        Changing(Arc::clone(&self.changing))
     }
 
     /// Wakes whenever the state has changed.
@@ -145,6 +167,16 @@ impl Registry {
             }]
         };
         self.compile(found.ok_or_else(missing)?).map(Arc::new)
+    }
+}
+
+// === impl Changing ===
+
+impl Changing {
+    /// The state has been read anew. Where that never comes, because the caller went away in between, workers go on looking at the store: it costs them a
+    /// little, and is always right.
+    pub(crate) fn through(self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

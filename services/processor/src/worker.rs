@@ -94,12 +94,17 @@ impl Worker {
         let mut appended = self.processing.topics.subscribe_appends(&self.topic);
         let backoff = parked_backoff();
         let (mut tries, mut pace) = (0, Pace::Full);
+        // Where no other process may have the partition, the worker itself knows how far it has come.
+        let is_alone = !self.processing.store.db().is_shared();
+        let mut reached = None;
         loop {
             // Marked as seen before the log is read: what is appended after that wakes us again.
             appended.borrow_and_update();
-            match self.step(tries + 1, pace).await {
-                Ok(true) => (tries, pace) = (0, pace.went_well()),
-                Ok(false) => {
+            let stepped = self.step(tries + 1, pace, reached).await;
+            reached = stepped.as_ref().ok().map(|(_, next)| *next).filter(|_| is_alone);
+            match stepped {
+                Ok((true, _)) => (tries, pace) = (0, pace.went_well()),
+                Ok((false, _)) => {
                     // The sender lives as long as the topics that we hold.
                     let _ = tokio::time::timeout(LOOK_AGAIN, appended.changed()).await;
                 }
@@ -116,18 +121,23 @@ impl Worker {
         }
     }
 
-    /// Runs one batch; false where there was none. An error means that it has to be run again.
-    async fn step(&self, attempt: u32, pace: Pace) -> Result<bool, Fault> {
+    /// Runs one batch from `reached` on, or from the committed offset; answers whether there was one, and the offset to go on from. An error means that
+    /// it has to be run again.
+    async fn step(&self, attempt: u32, pace: Pace, reached: Option<i64>) -> Result<(bool, i64), Fault> {
         let topics = &self.processing.topics;
-        let next = topics.committed(&self.topic, &self.group, self.partition).await?;
-        let mut stored = topics.fetch(&self.topic, self.partition, next, pace.at_most(self.batch())).await?;
-        let Some(first) = stored.first().map(|event| event.offset) else { return Ok(false) };
+        let begin = match reached {
+            Some(reached) => reached,
+            None => topics.committed(&self.topic, &self.group, self.partition).await?,
+        };
+        let most = pace.at_most(self.batch());
+        let mut stored = topics.fetch(&self.topic, self.partition, begin, most).await?;
+        let Some(first) = stored.first().map(|event| event.offset) else { return Ok((false, begin)) };
         // Asked for after the events were read: every activation that decides one of them is known.
         let current = self.processing.registry.current().await?;
         let line = current.line(&self.pathway).ok_or_else(|| not_registered(&self.pathway))?;
         let (stretch, until) = line.at(self.partition, first);
         stored.retain(|event| event.offset < until);
-        let next = stored.last().map_or(first, |event| event.offset + 1);
+        let mut next = stored.last().map_or(first, |event| event.offset + 1);
         match &stretch.pathway {
             None => self.end(next, Vec::new(), Vec::new(), 0).await?,
             Some(Err(mistakes)) => return Err(not_runnable(&self.pathway, mistakes)),
@@ -136,12 +146,12 @@ impl Worker {
                 let read = |stored| Event::read(self, definition, stored);
                 let mut events: Vec<Event> = stored.into_iter().map(read).collect();
                 limit(&mut events, definition);
-                let next = events.last().map_or(next, |event| event.stored.offset + 1);
+                next = events.last().map_or(next, |event| event.stored.offset + 1);
                 let span = batch_span(&events);
                 self.run_batch(pathway, events, next, attempt, &span).instrument(span.clone()).await?;
             }
         }
-        Ok(true)
+        Ok((true, next))
     }
 
     /// Runs a batch of at most `most` events before `end` with a version of a replay; answers by how many offsets it came further, 0 at the end.

@@ -76,9 +76,11 @@ impl Processing {
         self.topics.open(&kept.topic).await?;
         let (name, version) = (&kept.version.name, &kept.version.version);
         let now_us = self.clock.now_us();
+        let changing = self.registry.changing();
         let previous =
             self.store.activate(&self.topics, name, Some(version), &kept.topic, start, now_us).await?;
         self.registry.reload().await?;
+        changing.through();
         if previous.as_ref() != Some(version) {
             tracing::info!(pathway = name, version, "activated a pathway");
         }
@@ -117,9 +119,11 @@ impl Processing {
             });
         };
         let now_us = self.clock.now_us();
+        let changing = self.registry.changing();
         let previous =
             self.store.activate(&self.topics, name, None, line.topic(), Start::Next, now_us).await?;
         self.registry.reload().await?;
+        changing.through();
         let previous = previous.ok_or_else(|| ProcessorError::NotActive(name.to_owned()))?;
         tracing::info!(pathway = name, version = previous, "deactivated a pathway");
         Ok(previous)
