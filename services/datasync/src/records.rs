@@ -109,9 +109,18 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     known: HashMap<Arc<Identity>, Entry>,
-    replayed: HashMap<(Uuid, Position), Change>,
+    replayed: Replayed,
     made: Vec<Made>,
     now_us: i64,
+}
+
+/// What redelivered events came to when they came first, by record and position.
+#[derive(Debug, Default)]
+pub(crate) struct Replayed {
+    /// The changes that they made.
+    pub(crate) changes: HashMap<(Uuid, Position), Change>,
+    /// For those that made none, the record as it stood then; none where it was not there yet.
+    pub(crate) standing: HashMap<(Uuid, Position), Option<Arc<Record>>>,
 }
 
 /// A change that still lacks its sequence.
@@ -192,7 +201,7 @@ impl Known {
 
 impl Ledger {
     /// A ledger over what the store knows, with the changes that redelivered events made before.
-    pub(crate) fn new(known: Vec<Known>, replayed: HashMap<(Uuid, Position), Change>, now_us: i64) -> Self {
+    pub(crate) fn new(known: Vec<Known>, replayed: Replayed, now_us: i64) -> Self {
         let entry = |known: Known| {
             (Arc::clone(&known.record.identity), Entry { known, stored: true, touched: false })
         };
@@ -208,10 +217,13 @@ impl Ledger {
         };
         let record = Arc::clone(&entry.known.record);
         if let Some(position) = &write.position {
-            let earlier = self.replayed.get(&(record.id, position.clone()));
+            let earlier = self.replayed.changes.get(&(record.id, position.clone()));
             if earlier.is_some() || entry.known.has_seen(position) {
                 let earlier = earlier.cloned().map(Effect::Replayed);
-                return earlier.unwrap_or_else(|| self.made_at(&record, position));
+                // One that had changed nothing is answered the record of then: a later one is for a later event to tell of.
+                let standing = self.replayed.standing.get(&(record.id, position.clone()));
+                let standing = standing.cloned().map(Effect::Nothing);
+                return earlier.or(standing).unwrap_or_else(|| self.made_at(&record, position));
             }
             entry.known.last = Some(position.clone());
             entry.touched = true;

@@ -30,7 +30,7 @@ fn live(content: Option<Content>, position: Option<Position>) -> Write {
 
 /// Applies writes to a record that the store does not know.
 fn applied(writes: &[Write]) -> (Vec<Effect>, Settled) {
-    let mut ledger = Ledger::new(Vec::new(), HashMap::new(), 1_000_000);
+    let mut ledger = Ledger::new(Vec::new(), Replayed::default(), 1_000_000);
     let effects = writes.iter().map(|write| ledger.apply(write)).collect();
     (effects, ledger.finish())
 }

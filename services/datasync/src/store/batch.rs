@@ -11,7 +11,7 @@ use super::rows::{self, change_columns, change_tables, record_columns};
 use crate::error::DatasyncError;
 use crate::import::Line;
 use crate::records::{
-    Change, Effect, Identity, Known, Ledger, Made, Origin, Outcome, Position, Settled, Write,
+    Change, Effect, Identity, Known, Ledger, Made, Origin, Outcome, Position, Replayed, Settled, Write,
 };
 
 const FIND: &str = concat!(
@@ -26,6 +26,14 @@ const FIND_REPLAYED: &str = concat!(
     " FROM ",
     change_tables!(),
     " WHERE v.record_id = $1 AND v.log_epoch = $2 AND v.log_partition = $3 AND v.log_offset = $4"
+);
+/// How a record stood before an event of the same log: as the last event before it that changed it left it.
+const FIND_STANDING: &str = concat!(
+    "SELECT ",
+    change_columns!(),
+    " FROM ",
+    change_tables!(),
+    " WHERE v.record_id = $1 AND v.log_epoch = $2 AND v.log_partition = $3 AND v.log_offset < $4 ORDER BY v.version DESC LIMIT 1"
 );
 const TAKE_SEQUENCES: &str = "UPDATE feed SET sequence = sequence + $1 WHERE id = 1 RETURNING sequence";
 const INSERT_RECORD: &str = "INSERT INTO records (id, user_id, source, account, line_key, \
@@ -58,7 +66,7 @@ pub(super) fn write(tx: &mut Tx<'_>, writes: &[Write], now_us: i64) -> Result<Ve
 /// Imports a statement's lines. A line that is known stays as it is: what a user made of it since is not overwritten.
 pub(super) fn import(tx: &mut Tx<'_>, lines: &[Line], now_us: i64) -> Result<Imported, DatasyncError> {
     let known = load(tx, &lines.iter().map(|line| &*line.identity).collect::<Vec<_>>())?;
-    let mut ledger = Ledger::new(known, HashMap::new(), now_us);
+    let mut ledger = Ledger::new(known, Replayed::default(), now_us);
     let mut imported = Imported::default();
     let mut quarantined: Vec<Vec<Val>> = Vec::new();
     for line in lines {
@@ -90,12 +98,8 @@ fn load(tx: &mut Tx<'_>, identities: &[&Identity]) -> Result<Vec<Known>, Datasyn
     tx.query_many(FIND, &keys)?.iter().flatten().map(rows::known).collect()
 }
 
-/// The changes that redelivered events of the batch made when they came first.
-fn load_replayed(
-    tx: &mut Tx<'_>,
-    writes: &[Write],
-    known: &[Known],
-) -> Result<HashMap<(Uuid, Position), Change>, DatasyncError> {
+/// What redelivered events of the batch came to when they came first.
+fn load_replayed(tx: &mut Tx<'_>, writes: &[Write], known: &[Known]) -> Result<Replayed, DatasyncError> {
     let known: HashMap<&Identity, &Known> =
         known.iter().map(|known| (&*known.record.identity, known)).collect();
     let wanted = |write: &Write| {
@@ -109,11 +113,21 @@ fn load_replayed(
         vals
     };
     let keys: Vec<Vec<Val>> = places.iter().map(key).collect();
-    let mut replayed = HashMap::new();
-    for (place, found) in places.into_iter().zip(tx.query_many(FIND_REPLAYED, &keys)?) {
+    let mut replayed = Replayed::default();
+    let (mut changed_nothing, mut keys_left) = (Vec::new(), Vec::new());
+    for ((place, key), found) in
+        places.into_iter().zip(keys.clone()).zip(tx.query_many(FIND_REPLAYED, &keys)?)
+    {
         if let Some(row) = found.first() {
-            replayed.insert(place, rows::change(row)?);
+            replayed.changes.insert(place, rows::change(row)?);
+        } else {
+            changed_nothing.push(place);
+            keys_left.push(key);
         }
+    }
+    for (place, found) in changed_nothing.into_iter().zip(tx.query_many(FIND_STANDING, &keys_left)?) {
+        let then = found.first().map(rows::change).transpose()?.map(|change| change.after);
+        replayed.standing.insert(place, then);
     }
     Ok(replayed)
 }

@@ -8,6 +8,7 @@ use crate::records::{Content, Identity, Position};
 
 pathway_store::suite!(
     a_redelivery_after_the_commit_is_answered_with_its_change,
+    a_redelivery_that_had_changed_nothing_is_answered_the_record_of_then,
     sequences_follow_commits_under_concurrent_writers,
     a_listing_goes_on_where_the_page_before_ended,
     the_feed_skips_what_is_filtered,
@@ -68,6 +69,30 @@ async fn a_redelivery_after_the_commit_is_answered_with_its_change(scratch: &Scr
     assert_eq!((change.sequence, change.after.version), (6, 4));
     assert_eq!(store.versions("u", change.after.id).await.unwrap().len(), 4);
     assert_eq!(store.versions("other", change.after.id).await.unwrap().len(), 0);
+}
+
+async fn a_redelivery_that_had_changed_nothing_is_answered_the_record_of_then(scratch: &Scratch) {
+    let store = open(scratch).await;
+    // A removal of what is not there, a creation, a copy of it, a correction, a copy of that.
+    let batch = vec![
+        write("a", None, Some(0)),
+        write("a", Some(content(100, 1)), Some(1)),
+        write("a", Some(content(100, 1)), Some(2)),
+        write("a", Some(content(150, 1)), Some(3)),
+        write("a", Some(content(150, 1)), Some(4)),
+    ];
+    let first = store.write(batch.clone(), 1).await.unwrap();
+    let versions: Vec<Option<i64>> =
+        first.iter().map(|outcome| outcome.record.as_ref().map(|record| record.version)).collect();
+    assert_eq!(versions, [None, Some(1), Some(1), Some(2), Some(2)]);
+    assert_eq!(
+        store.write(batch.clone(), 2).await.unwrap(),
+        first,
+        "a later version is a later event's to tell"
+    );
+    for (write, outcome) in batch.into_iter().zip(first) {
+        assert_eq!(store.write(vec![write], 3).await.unwrap(), [outcome], "alone as well");
+    }
 }
 
 async fn sequences_follow_commits_under_concurrent_writers(scratch: &Scratch) {
