@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::check;
 use crate::expression::{Expression, Scope};
+use crate::journal::OnUnknown;
 use crate::template::Template;
 
 /// A mistake in a definition.
@@ -70,6 +71,7 @@ pub struct Node {
     pub(crate) timeout: Option<Duration>,
     pub(crate) breaker: Option<BreakerConfig>,
     pub(crate) on_error: OnError,
+    pub(crate) on_unknown: OnUnknown,
 }
 
 /// A tool and what it is given.

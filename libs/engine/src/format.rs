@@ -95,6 +95,11 @@ pub(crate) const NODE: &[Field] = &[
     optional("timeout", Form::Duration, "How long one call may take."),
     optional("breaker", Form::Fields(BREAKER), "When the tool is no longer asked."),
     optional("on_error", Form::OneOf(&["fail", "continue", "fallback"]), "What a failure for good means."),
+    optional(
+        "on_unknown",
+        Form::OneOf(&["ask", "retry", "skip"]),
+        "What an effect that may or may not have been means: a dead letter, another call, or null.",
+    ),
     optional("fallback", Form::Fields(FALLBACK), "What takes the node's place with `on_error: fallback`."),
 ];
 

@@ -20,6 +20,7 @@ mod check;
 mod definition;
 mod expression;
 mod format;
+mod journal;
 mod names;
 mod pathway;
 mod plan;
@@ -31,6 +32,7 @@ mod transform;
 
 pub use definition::{Definition, DefinitionError, Limits, Node};
 pub use format::json_schema;
+pub use journal::{Finalised, Journal, JournalFuture, MemoryJournal, Reservation, Standing};
 pub use pathway::Pathway;
 pub use plan::{Action, Plan, PlannedNode};
 pub use rehearsal::{Called, Recording, Rehearsal};

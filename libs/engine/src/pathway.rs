@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::check::types;
 use crate::definition::{Fallback, OnError};
 use crate::expression::{Expression, Scope};
+use crate::journal::Ledger;
 use crate::{Definition, DefinitionError, Node, Tool, Tools};
 
 /// A definition whose tools exist and take what it gives them.
@@ -18,6 +19,8 @@ pub struct Pathway {
     pub(crate) steps: Vec<Step>,
     /// The jitter between attempts.
     pub(crate) rng: Rng,
+    /// What must not be done twice.
+    pub(crate) ledger: Ledger,
 }
 
 /// What a node is run with.
@@ -40,7 +43,9 @@ impl Pathway {
         let steps: Option<Vec<Step>> =
             definition.nodes.iter().map(|node| step(&definition.name, node, tools)).collect();
         match steps {
-            Some(steps) if mistakes.is_empty() => Ok(Self { definition, steps, rng: tools.rng().clone() }),
+            Some(steps) if mistakes.is_empty() => {
+                Ok(Self { definition, steps, rng: tools.rng().clone(), ledger: tools.ledger().clone() })
+            }
             _ => Err(mistakes),
         }
     }

@@ -239,8 +239,8 @@ impl Tool for Understudy {
         self.original.name()
     }
 
-    fn effect(&self) -> Effect {
-        self.original.effect()
+    fn effect(&self, args: &Value) -> Effect {
+        self.original.effect(args)
     }
 
     fn answer(&self) -> Answer {
@@ -275,8 +275,8 @@ impl Tool for Recorder {
         self.original.name()
     }
 
-    fn effect(&self) -> Effect {
-        self.original.effect()
+    fn effect(&self, args: &Value) -> Effect {
+        self.original.effect(args)
     }
 
     fn answer(&self) -> Answer {

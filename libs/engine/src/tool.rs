@@ -10,6 +10,8 @@ use pathway_kernel::{Fault, Rng, Violation};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::journal::{Journal, Ledger, MemoryJournal};
+
 /// An argument that a tool takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArgSpec {
@@ -53,7 +55,7 @@ pub enum Effect {
     /// Nothing: whoever does the work knows the item's key, or the work has no effect.
     #[default]
     Idempotent,
-    /// A second effect. The engine notes such a call in its journal before and after.
+    /// A second effect. The engine notes such a call in its [journal](crate::Journal) before and after.
     Once,
 }
 
@@ -77,6 +79,8 @@ pub struct CallContext {
     pub node: Arc<str>,
     /// Which attempt of this run it is, from 1.
     pub attempt: u32,
+    /// How many pathways wait for this one, each a step of the one before.
+    pub depth: u32,
     /// When the caller stops waiting. A tool passes it on, so that nobody works for a caller that has gone.
     pub deadline: Option<Instant>,
 }
@@ -102,8 +106,8 @@ pub trait Tool: Send + Sync {
     /// Its name, as in `use:`.
     fn name(&self) -> &'static str;
 
-    /// What doing an item twice would mean.
-    fn effect(&self) -> Effect {
+    /// What doing an item of these arguments twice would mean. A tool for which that is [`Effect::Once`] says with the code of a failure whether nothing was done.
+    fn effect(&self, _args: &Value) -> Effect {
         Effect::Idempotent
     }
 
@@ -129,6 +133,7 @@ pub trait Tool: Send + Sync {
 pub struct Tools {
     by_name: BTreeMap<&'static str, Arc<dyn Tool>>,
     rng: Rng,
+    ledger: Ledger,
 }
 
 // === impl ArgSpec ===
@@ -164,15 +169,35 @@ impl Tools {
         self
     }
 
+    /// The same with a journal that survives a crash.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Arc<dyn Journal>) -> Self {
+        self.ledger = Ledger::new(journal);
+        self
+    }
+
+    /// Waits until the answers of calls that must not be made twice are in the journal. To be called when nothing runs any more.
+    pub async fn settled(&self) {
+        self.ledger.settled().await;
+    }
+
     /// The same tools, each in another's hands.
     pub(crate) fn map<T: Tool + 'static>(&self, with: impl Fn(Arc<dyn Tool>) -> Arc<T>) -> Self {
         let wrap =
             |(name, tool): (&&'static str, &Arc<dyn Tool>)| (*name, with(Arc::clone(tool)) as Arc<dyn Tool>);
-        Self { by_name: self.by_name.iter().map(wrap).collect(), rng: self.rng.clone() }
+        Self {
+            by_name: self.by_name.iter().map(wrap).collect(),
+            rng: self.rng.clone(),
+            ledger: self.ledger.clone(),
+        }
     }
 
     pub(crate) const fn rng(&self) -> &Rng {
         &self.rng
+    }
+
+    pub(crate) const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
@@ -185,9 +210,10 @@ impl Tools {
 }
 
 impl Default for Tools {
-    /// None, with jitter that is the same each time.
+    /// None, with jitter that is the same each time and a journal in memory.
     fn default() -> Self {
-        Self { by_name: BTreeMap::new(), rng: Rng::seeded(0) }
+        let ledger = Ledger::new(Arc::<MemoryJournal>::default());
+        Self { by_name: BTreeMap::new(), rng: Rng::seeded(0), ledger }
     }
 }
 

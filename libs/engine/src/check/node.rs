@@ -10,6 +10,7 @@ use super::mistakes::{Mistakes, duration, join};
 use super::template;
 use crate::definition::{Call, Fallback, Node, OnError, Retry};
 use crate::format::NODE;
+use crate::journal::OnUnknown;
 
 /// How far a wait between attempts may fall short, so that those who failed together do not come back together.
 const JITTER: f64 = 0.5;
@@ -41,6 +42,11 @@ pub(super) fn node(name: &str, entry: &Map<String, Value>, path: &str, mistakes:
         timeout: entry.get("timeout").and_then(duration),
         breaker: entry.get("breaker").and_then(breaker),
         on_error: on_error(entry, path, mistakes),
+        on_unknown: match entry.get("on_unknown").and_then(Value::as_str) {
+            Some("retry") => OnUnknown::Retry,
+            Some("skip") => OnUnknown::Skip,
+            _ => OnUnknown::Ask,
+        },
     }
 }
 

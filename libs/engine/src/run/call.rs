@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use pathway_kernel::{Code, Fault};
 use pathway_resilience::Breaker;
@@ -11,8 +12,9 @@ use tokio::time::Instant;
 use super::{Answer, Clock, Progress};
 use crate::definition::Call;
 use crate::expression::Scope;
+use crate::journal::{OnUnknown, OnceCall, copy, in_time, is_unknown};
 use crate::tool::Effect;
-use crate::{CallContext, Node, Pathway, Position, Tool, ToolItem, ToolResult};
+use crate::{CallContext, Node, Pathway, Tool, ToolItem, ToolResult};
 
 /// What is called, for whom, and until when.
 #[derive(Clone, Copy)]
@@ -21,8 +23,11 @@ pub(super) struct Attempt<'a> {
     pub(super) node: &'a Node,
     /// The node's own call, or its fallback's.
     pub(super) call: &'a Call,
-    pub(super) tool: &'a dyn Tool,
+    pub(super) tool: &'a Arc<dyn Tool>,
     pub(super) breaker: Option<&'a Breaker>,
+    /// What the items' keys end in: the node's name, and for its fallback something more, since it does another work.
+    pub(super) work: &'a str,
+    pub(super) depth: u32,
     pub(super) clock: Clock,
     /// Which attempt this is, from 1.
     pub(super) attempt: u32,
@@ -76,8 +81,7 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         }
         let item = |key: String, args: Value| ToolItem { key, position: event.input.position.clone(), args };
-        let Position { epoch, partition, offset } = &event.input.position;
-        let key = format!("{epoch}/{partition}/{offset}/{}/{}", self.pathway.definition.name, node.name);
+        let key = format!("{}/{}/{}", event.key, self.pathway.definition.name, self.work);
         let Some(for_each) = &node.for_each else {
             return Ok(vec![item(key, self.call.with.render(scope)?)]);
         };
@@ -99,7 +103,7 @@ impl Attempt<'_> {
 
     /// One event with more items than may be with the tool at once.
     async fn in_pieces(&self, index: usize, mut items: Vec<ToolItem>, most: usize) -> Answer {
-        let mut values = Vec::with_capacity(items.len());
+        let (mut values, mut unknown) = (Vec::with_capacity(items.len()), None);
         while !items.is_empty() {
             let rest = items.split_off(items.len().min(most));
             let piece = std::mem::replace(&mut items, rest);
@@ -112,12 +116,21 @@ impl Attempt<'_> {
                 match answer {
                     Answer::Value(Value::Array(piece)) => values.extend(piece),
                     Answer::Value(value) => values.push(value),
-                    Answer::Skipped => {}
+                    Answer::PassedOver(Value::Array(piece), fault) => {
+                        values.extend(piece);
+                        unknown = Some(fault);
+                    }
+                    // A piece of a list is a list.
+                    Answer::PassedOver(..) | Answer::Skipped => {}
                     Answer::Failed(fault) => return Answer::Failed(fault),
                 }
             }
         }
-        Answer::Value(Value::Array(values))
+        let values = Value::Array(values);
+        match unknown {
+            None => Answer::Value(values),
+            Some(fault) => Answer::PassedOver(values, fault),
+        }
     }
 
     /// Sends one call. Where it is refused for good because of what is in it, it is taken apart until the guilty event stands alone.
@@ -138,7 +151,7 @@ impl Attempt<'_> {
             };
             let mut apart = owners;
             apart.dedup();
-            if apart.len() == 1 || !self.may_be_one_items_fault(&fault) {
+            if apart.len() == 1 || !may_be_one_items_fault(&fault) {
                 return answers.extend(apart.into_iter().map(|owner| (owner, Answer::Failed(copy(&fault)))));
             }
             let second = apart.split_off(apart.len() / 2);
@@ -153,12 +166,6 @@ impl Attempt<'_> {
         })
     }
 
-    fn may_be_one_items_fault(&self, fault: &Fault) -> bool {
-        let of_content = matches!(fault.code(), Code::InvalidArgument | Code::OutOfRange | Code::Internal);
-        // What must not be done twice is not tried in halves.
-        of_content && self.tool.effect() == Effect::Idempotent
-    }
-
     /// Calls the tool within the node's timeout, the batch's deadline and the breaker.
     async fn call(&self, items: Vec<ToolItem>) -> ToolResult {
         let admission = match self.breaker.map(Breaker::admit).transpose() {
@@ -170,24 +177,22 @@ impl Attempt<'_> {
         };
         let count = items.len();
         let own = self.node.timeout.map(|timeout| Instant::now() + timeout);
-        let deadline = [own, self.clock.deadline()].into_iter().flatten().min();
+        let deadline = [own, self.clock.until].into_iter().flatten().min();
         let context = CallContext {
             pathway: self.pathway.definition.name.as_str().into(),
             node: self.node.name.as_str().into(),
             attempt: self.attempt,
+            depth: self.depth,
             deadline,
         };
-        let called = self.tool.call(&context, items);
-        let result = match deadline {
-            Some(deadline) => {
-                let message = || format!("the node `{}` took too long", self.node.name);
-                let late = |_| Err(Fault::new(Code::DeadlineExceeded, "NODE_TIMEOUT", message()));
-                tokio::time::timeout_at(deadline, called).await.unwrap_or_else(late)
-            }
-            None => called.await,
+        let result = if items.iter().any(|item| self.tool.effect(&item.args) == Effect::Once) {
+            let (tool, on_unknown) = (Arc::clone(self.tool), self.node.on_unknown);
+            self.pathway.ledger.call(OnceCall { tool, context, items, on_unknown }).await
+        } else {
+            in_time(self.tool.as_ref(), &context, items).await
         };
         if let Some(admission) = admission {
-            let is_away = |fault: &Fault| fault.is_transient();
+            let is_away = |fault: &Fault| fault.is_transient() || is_unknown(fault);
             let went_well = match &result {
                 Ok(results) => !results.iter().any(|result| result.as_ref().is_err_and(is_away)),
                 Err(fault) => !is_away(fault),
@@ -210,9 +215,14 @@ impl Attempt<'_> {
         let mut answers = Vec::new();
         let mut results = owners.iter().copied().zip(results).peekable();
         while let Some((owner, first)) = results.next() {
-            let (mut values, mut failure): (Vec<Value>, Option<Fault>) = (Vec::new(), None);
+            let (mut values, mut failure, mut unknown) = (Vec::<Value>::new(), None::<Fault>, None);
+            let passes_over = self.node.on_unknown == OnUnknown::Skip;
             let mut take = |result: Result<Value, Fault>| match result {
                 Ok(value) => values.push(value),
+                Err(fault) if passes_over && is_unknown(&fault) => {
+                    values.push(Value::Null);
+                    unknown = Some(fault);
+                }
                 Err(fault) if fault.is_transient() => failure = Some(fault),
                 Err(fault) => failure = failure.take().or(Some(fault)),
             };
@@ -220,10 +230,12 @@ impl Attempt<'_> {
             while let Some((_, result)) = results.next_if(|(next, _)| *next == owner) {
                 take(result);
             }
-            let answer = match failure {
-                Some(fault) => Answer::Failed(fault),
-                None if self.node.for_each.is_some() => Answer::Value(Value::Array(values)),
-                None => Answer::Value(values.pop().unwrap_or_default()),
+            let is_list = self.node.for_each.is_some();
+            let value = if is_list { Value::Array(values) } else { values.pop().unwrap_or_default() };
+            let answer = match (failure, unknown) {
+                (Some(fault), _) => Answer::Failed(fault),
+                (None, Some(fault)) => Answer::PassedOver(value, fault),
+                (None, None) => Answer::Value(value),
             };
             answers.push((owner, answer));
         }
@@ -240,11 +252,7 @@ impl Items {
     }
 }
 
-fn copy(fault: &Fault) -> Fault {
-    let copy = Fault::new(fault.code(), fault.reason().to_owned(), fault.message().to_owned())
-        .with_violations(fault.violations().to_vec());
-    match fault.retry_after() {
-        Some(wait) => copy.with_retry_after(wait),
-        None => copy,
-    }
+/// What must not be done twice never fails as a whole because of one item, so it is not tried in halves.
+fn may_be_one_items_fault(fault: &Fault) -> bool {
+    matches!(fault.code(), Code::InvalidArgument | Code::OutOfRange | Code::Internal)
 }

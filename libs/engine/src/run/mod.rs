@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 use crate::definition::OnError;
 use crate::expression::Scope;
-use crate::{Node, Pathway, Position};
+use crate::{CallContext, Node, Pathway, Position, ToolItem};
 use call::Attempt;
 
 /// An event to be run.
@@ -91,7 +91,7 @@ pub enum NodeStatus {
     Failed,
     /// Its gate was closed, or there was nothing to do.
     Skipped,
-    /// It failed, and its fallback answered.
+    /// It failed and its fallback answered, or it was passed over because nobody knows whether it was done.
     FellBack,
     /// It had done its work in an earlier run.
     Reused,
@@ -109,6 +109,8 @@ pub struct Failure {
 /// An event on its way through the nodes.
 struct Progress {
     input: Input,
+    /// What the keys of its calls begin with.
+    key: String,
     /// What the nodes have answered, an object.
     nodes: Value,
     runs: Vec<NodeRun>,
@@ -139,8 +141,33 @@ impl Pathway {
     /// Dropped before it has ended, it converges all the same: nothing that a tool answers afterwards is used, and a later run of the batch is answered what has
     /// been done.
     pub async fn run(&self, batch: Vec<Input>) -> BatchOutcome {
-        let clock = Clock { begun: Instant::now(), deadline: self.definition.limits.deadline };
-        let mut events: Vec<Progress> = batch.into_iter().map(|input| self.begin(input)).collect();
+        let clock = Clock { begun: Instant::now(), until: self.deadline(), depth: 0 };
+        let keyed = |input: Input| {
+            let Position { epoch, partition, offset } = &input.position;
+            (format!("{epoch}/{partition}/{offset}"), input)
+        };
+        self.run_keyed(batch.into_iter().map(keyed).collect(), clock).await
+    }
+
+    /// Runs it as a step of another pathway: each item's argument `input` is the data of an event, and its key what the keys of the calls begin with.
+    pub async fn run_as_step(&self, context: &CallContext, items: Vec<ToolItem>) -> BatchOutcome {
+        let until = [self.deadline(), context.deadline].into_iter().flatten().min();
+        let clock = Clock { begun: Instant::now(), until, depth: context.depth + 1 };
+        let keyed = |mut item: ToolItem| {
+            let data = item.args.get_mut("input").map(Value::take).unwrap_or_default();
+            let input = Input { event_id: item.key.clone(), position: item.position, data, done: Map::new() };
+            (item.key, input)
+        };
+        self.run_keyed(items.into_iter().map(keyed).collect(), clock).await
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.definition.limits.deadline.map(|deadline| Instant::now() + deadline)
+    }
+
+    async fn run_keyed(&self, batch: Vec<(String, Input)>, clock: Clock) -> BatchOutcome {
+        let mut events: Vec<Progress> =
+            batch.into_iter().map(|(key, input)| self.begin(key, input)).collect();
         let nodes = &self.definition.nodes;
         let mut first = 0;
         while first < nodes.len() {
@@ -163,12 +190,12 @@ impl Pathway {
         BatchOutcome::Done(events.into_iter().map(|event| self.end(event)).collect())
     }
 
-    fn begin(&self, input: Input) -> Progress {
+    fn begin(&self, key: String, input: Input) -> Progress {
         // It was checked when it was published, by the version of then.
         let violations = self.definition.check_input(&input.data);
         let failure = (!violations.is_empty())
             .then(|| Failure { node: String::new(), fault: Fault::invalid(violations) });
-        Progress { input, nodes: Value::Object(Map::new()), runs: Vec::new(), failure }
+        Progress { input, key, nodes: Value::Object(Map::new()), runs: Vec::new(), failure }
     }
 
     fn end(&self, mut event: Progress) -> EventOutcome {
@@ -196,8 +223,10 @@ impl Pathway {
             pathway: self,
             node,
             call: &node.call,
-            tool: step.tool.as_ref(),
+            tool: &step.tool,
             breaker: step.breaker.as_ref(),
+            work: &node.name,
+            depth: clock.depth,
             clock,
             attempt,
         };
@@ -216,6 +245,7 @@ impl Pathway {
                 match answer {
                     Answer::Skipped => ends.push((index, End::Skipped)),
                     Answer::Value(value) => ends.push((index, End::Value(value))),
+                    Answer::PassedOver(value, fault) => ends.push((index, End::FellBack(value, fault))),
                     Answer::Failed(fault) if fault.is_transient() => passing.push((index, fault)),
                     Answer::Failed(fault) => failed.push((index, fault)),
                 }
@@ -264,8 +294,11 @@ impl Pathway {
                     pathway: self,
                     node,
                     call,
-                    tool: tool.as_ref(),
+                    tool,
                     breaker: None,
+                    // No node's name has a dot.
+                    work: &format!("{}.fallback", node.name),
+                    depth: clock.depth,
                     clock,
                     attempt: 1,
                 };
@@ -287,7 +320,7 @@ impl Pathway {
             let cause = place.and_then(|place| causes[place].take());
             let cause = cause.unwrap_or_else(|| Fault::internal("a fallback without a failure"));
             ends.push(match answer {
-                Answer::Value(value) => (index, End::FellBack(value, cause)),
+                Answer::Value(value) | Answer::PassedOver(value, _) => (index, End::FellBack(value, cause)),
                 Answer::Skipped => (index, End::FellBack(Value::Null, cause)),
                 Answer::Failed(fault) if fault.is_transient() => return Err(fault),
                 Answer::Failed(fault) => (index, End::Failed(fault)),
@@ -301,6 +334,8 @@ impl Pathway {
 enum Answer {
     Skipped,
     Value(Value),
+    /// With null for each item of which nobody knows whether it was done.
+    PassedOver(Value, Fault),
     /// For good or not, as the fault says.
     Failed(Fault),
 }
@@ -309,19 +344,17 @@ enum Answer {
 #[derive(Clone, Copy)]
 struct Clock {
     begun: Instant,
-    deadline: Option<Duration>,
+    until: Option<Instant>,
+    /// How many pathways wait for this one.
+    depth: u32,
 }
 
 // === impl Clock ===
 
 impl Clock {
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline.map(|deadline| self.begun + deadline)
-    }
-
     /// Whether there is time for this wait.
     fn leaves(&self, wait: Duration) -> bool {
-        self.deadline().is_none_or(|deadline| Instant::now() + wait < deadline)
+        self.until.is_none_or(|until| Instant::now() + wait < until)
     }
 }
 

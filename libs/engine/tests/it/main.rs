@@ -4,6 +4,7 @@
 mod batches;
 mod definitions;
 mod failures;
+mod journal;
 mod mutations;
 mod rehearsal;
 mod runs;
