@@ -9,12 +9,13 @@ use serde_json::Value;
 const SERVICES: [&str; 4] = ["processor", "datasync", "analytics", "notifications"];
 
 /// A crate may depend on crates of a lower layer only, and on those beside it that are named.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("pathway-kernel", 0),
     ("pathway-finance", 0),
     ("pathway-proto", 0),
     ("pathway-resilience", 1),
     ("pathway-telemetry", 1),
+    ("pathway-outbound", 1),
     ("pathway-rpc", 2),
     ("pathway-runtime", 3),
     ("pathway-store", 3),
