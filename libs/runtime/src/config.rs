@@ -83,18 +83,19 @@ pub fn load_table(
     arguments: &Arguments,
     environment: &[(String, String)],
 ) -> Result<Table, ConfigError> {
-    let mut table = parse(defaults, "the built-in configuration")?;
+    let known = parse(defaults, "the built-in configuration")?;
+    let mut table = known.clone();
     if let Some(path) = &arguments.config {
         let origin = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: origin.clone(), source })?;
-        merge(&mut table, parse(&text, &origin)?, &origin, "")?;
+        merge(&mut table, Some(&known), parse(&text, &origin)?, &origin, "")?;
     }
     let prefix = format!("PATHWAY_{}__", name.to_uppercase());
     for (variable, text) in environment {
         if let Some(path) = variable.strip_prefix(&prefix) {
             let path: Vec<String> = path.split("__").map(str::to_lowercase).collect();
-            set(&mut table, &path, text, variable)?;
+            set(&mut table, &known, &path, text, variable)?;
         }
     }
     let flags = [
@@ -103,7 +104,7 @@ pub fn load_table(
     ];
     for (key, value, origin) in flags {
         if let Some(text) = value {
-            set(&mut table, &[key.to_owned()], &text, origin)?;
+            set(&mut table, &known, &[key.to_owned()], &text, origin)?;
         }
     }
     Ok(table)
@@ -116,12 +117,32 @@ fn parse(text: &str, origin: &str) -> Result<Table, ConfigError> {
     })
 }
 
-fn merge(base: &mut Table, layer: Table, origin: &str, above: &str) -> Result<(), ConfigError> {
+/// A table that is empty by default is one whose keys are the operator's own, such as names of servers.
+fn is_open(known: Option<&Table>) -> bool {
+    known.is_some_and(Table::is_empty)
+}
+
+fn below<'a>(known: Option<&'a Table>, key: &str) -> Option<&'a Table> {
+    known.and_then(|known| known.get(key)).and_then(Value::as_table)
+}
+
+fn merge(
+    base: &mut Table,
+    known: Option<&Table>,
+    layer: Table,
+    origin: &str,
+    above: &str,
+) -> Result<(), ConfigError> {
     for (key, value) in layer {
         let path = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
         match (base.get_mut(&key), value) {
+            (None, value) if is_open(known) => {
+                base.insert(key, value);
+            }
             (None, _) => return Err(ConfigError::UnknownKey { origin: origin.to_owned(), key: path }),
-            (Some(Value::Table(base)), Value::Table(layer)) => merge(base, layer, origin, &path)?,
+            (Some(Value::Table(base)), Value::Table(layer)) => {
+                merge(base, below(known, &key), layer, origin, &path)?;
+            }
             (Some(slot), value) => *slot = value,
         }
     }
@@ -129,12 +150,23 @@ fn merge(base: &mut Table, layer: Table, origin: &str, above: &str) -> Result<()
 }
 
 /// Sets one key from text, read as what its default is.
-fn set(table: &mut Table, path: &[String], text: &str, origin: &str) -> Result<(), ConfigError> {
+fn set(
+    table: &mut Table,
+    known: &Table,
+    path: &[String],
+    text: &str,
+    origin: &str,
+) -> Result<(), ConfigError> {
     let unknown = || ConfigError::UnknownKey { origin: origin.to_owned(), key: path.join(".") };
     let (last, levels) = path.split_last().ok_or_else(unknown)?;
-    let mut table = table;
+    let (mut table, mut known) = (table, Some(known));
     for level in levels {
+        known = below(known, level);
         table = table.get_mut(level).and_then(Value::as_table_mut).ok_or_else(unknown)?;
+    }
+    if is_open(known) {
+        table.insert(last.clone(), Value::String(text.to_owned()));
+        return Ok(());
     }
     let slot = table.get_mut(last).ok_or_else(unknown)?;
     let wrong = |kind: &str| ConfigError::Invalid(format!("{origin} must be {kind}"));
@@ -156,8 +188,7 @@ fn set(table: &mut Table, path: &[String], text: &str, origin: &str) -> Result<(
 mod tests {
     use super::*;
 
-    const DEFAULTS: &str =
-        "listen = '127.0.0.1:1'\ndata_dir = 'data'\norigins = []\n[store]\nkind = 'sqlite'\nsize = 4\n";
+    const DEFAULTS: &str = "listen = '127.0.0.1:1'\ndata_dir = 'data'\norigins = []\n[store]\nkind = 'sqlite'\nsize = 4\n[store.names]\n";
 
     fn with(environment: &[(&str, &str)], file: Option<&str>) -> Result<Table, ConfigError> {
         let directory = tempfile::tempdir().unwrap();
@@ -191,6 +222,17 @@ mod tests {
         let error = with(&[("PATHWAY_DATASYNC__STORE__SISE", "1")], None).unwrap_err().to_string();
         assert!(error.contains("store.sise") && error.contains("PATHWAY_DATASYNC__STORE__SISE"), "{error}");
         assert!(with(&[("PATHWAY_ANALYTICS__STORE__SISE", "1")], None).is_ok(), "another service's");
+    }
+
+    #[test]
+    fn the_keys_of_an_empty_table_are_the_operators_own() {
+        let environment =
+            [("PATHWAY_DATASYNC__STORE__NAMES__LEDGER", "b"), ("PATHWAY_DATASYNC__STORE__NAMES__X", "c")];
+        let table = with(&environment, Some("[store.names]\nledger = 'a'\nother = 'd'\n")).unwrap();
+        let names = table["store"]["names"].as_table().unwrap();
+        let found: Vec<&str> = ["ledger", "x", "other"].map(|name| names[name].as_str().unwrap()).to_vec();
+        assert_eq!(found, ["b", "c", "d"]);
+        assert!(with(&[], Some("[store.other]\na = 1\n")).is_err());
     }
 
     #[test]
