@@ -1,6 +1,7 @@
 //! A client's way to one peer.
 
 use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub struct ChannelConfig {
 /// A way to one peer, for generated clients; cheap to clone.
 #[derive(Clone)]
 pub struct Channel {
-    name: &'static str,
+    name: Arc<str>,
     stack: BoxCloneSyncService<Request<Body>, Response<Body>, Error>,
 }
 
@@ -75,7 +76,8 @@ impl Default for ChannelConfig {
 impl Channel {
     /// A way to `target`. Nothing is connected before the first call.
     #[must_use]
-    pub fn new(name: &'static str, target: Target, config: ChannelConfig) -> Self {
+    pub fn new(name: impl Into<Arc<str>>, target: Target, config: ChannelConfig) -> Self {
+        let name = name.into();
         let endpoint = |uri| {
             Endpoint::from(uri)
                 .connect_timeout(Duration::from_secs(5))
@@ -97,7 +99,7 @@ impl Channel {
                 request
             })
             .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(CircuitBreakerLayer::new(Breaker::new(name, config.breaker)))
+            .layer(CircuitBreakerLayer::new(Breaker::new(Arc::clone(&name), config.breaker)))
             .layer(BulkheadLayer::new(config.concurrency))
             .layer(TimeoutLayer::new(config.timeout, streams))
             .service(transport);

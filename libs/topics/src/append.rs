@@ -6,8 +6,12 @@ use pathway_store::{Tx, Val};
 
 use crate::{NewEvent, Position, Topics, TopicsError, schema};
 
-/// A batch, sorted by partition; within one, in the order given.
-struct Batch {
+/// A batch on its way into a topic, sorted by partition; within one, in the order given.
+///
+/// It is for whoever keeps something with the events, in their transaction: [`run`](Self::run) within [`Db::write_locking`](pathway_store::Db::write_locking),
+/// and [`Topics::notify_appended`] once that has committed.
+#[derive(Debug)]
+pub struct Append {
     topic: String,
     appended_at_us: i64,
     events: Vec<NewEvent>,
@@ -24,26 +28,43 @@ impl Topics {
     /// Where there is no such topic or the database fails; then none of them was appended, unless the database went away in the middle of
     /// its answer.
     pub async fn append(&self, topic: &str, events: Vec<NewEvent>) -> Result<Vec<Position>, TopicsError> {
-        self.check_topic(topic)?;
-        if events.is_empty() {
+        let append = self.prepare_append(topic, events)?;
+        if append.events.is_empty() {
             return Ok(Vec::new());
         }
-        let appended = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        let appended = append.events.len();
+        let positions = self.db.write_locking(move |tx| append.run(tx)).await?;
+        self.notify_appended(topic, appended);
+        Ok(positions)
+    }
+
+    /// A batch to be appended in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// Where there is no such topic.
+    pub fn prepare_append(&self, topic: &str, events: Vec<NewEvent>) -> Result<Append, TopicsError> {
+        self.check_topic(topic)?;
         let mut plan: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
         for (index, event) in events.iter().enumerate() {
             plan.entry(self.partition_of(&event.partition_key)).or_default().push(index);
         }
-        let batch = Batch { topic: topic.to_owned(), appended_at_us: self.clock.now_us(), events, plan };
-        let positions = self.db.write_locking(move |tx| batch.append(tx)).await?;
-        self.signals.appended(topic, appended);
-        Ok(positions)
+        Ok(Append { topic: topic.to_owned(), appended_at_us: self.clock.now_us(), events, plan })
+    }
+
+    /// Wakes those who wait for events of `topic`, after `appended` of them were committed.
+    pub fn notify_appended(&self, topic: &str, appended: usize) {
+        self.signals.appended(topic, u64::try_from(appended).unwrap_or(u64::MAX));
     }
 }
 
-// === impl Batch ===
+// === impl Append ===
 
-impl Batch {
-    fn append(&self, tx: &mut Tx<'_>) -> Result<Vec<Position>, TopicsError> {
+impl Append {
+    /// Appends the events and answers where they are, in the order given.
+    ///
+    /// # Errors
+    /// Where the database fails; then the transaction does too.
+    pub fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Position>, TopicsError> {
         let mut positions = vec![Position { partition: 0, offset: 0 }; self.events.len()];
         let mut rows = Vec::with_capacity(self.events.len());
         for (&partition, members) in &self.plan {

@@ -49,6 +49,7 @@ mod schema;
 mod signals;
 mod topics;
 
+pub use append::Append;
 pub use error::TopicsError;
 pub use event::{NewEvent, PartitionLag, Position, StoredEvent};
 pub use figures::{GroupFigures, PartitionFigures, TopicFigures};

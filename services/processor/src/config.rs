@@ -1,5 +1,6 @@
 //! The configuration; `default.toml` is its documentation.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pathway_store::{StoreConfig, StoreSettings};
@@ -30,6 +31,8 @@ pub struct Config {
     pub pathways: PathwaysConfig,
     /// The history.
     pub executions: ExecutionsConfig,
+    /// The outside.
+    pub outbound: OutboundConfig,
     /// The other services.
     pub peers: PeersConfig,
 }
@@ -68,6 +71,18 @@ pub struct ExecutionsConfig {
     pub keep: i64,
     /// How many days an execution is kept at most; 0 for any number.
     pub keep_days: i64,
+}
+
+/// What pathways may call outside.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutboundConfig {
+    /// The private networks that may be called.
+    pub allow: Vec<String>,
+    /// Files that hold the values of headers, by name.
+    pub secrets: BTreeMap<String, PathBuf>,
+    /// gRPC servers, by name.
+    pub grpc: BTreeMap<String, String>,
 }
 
 /// Where the other services are.

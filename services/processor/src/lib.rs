@@ -17,6 +17,7 @@ mod config;
 mod error;
 mod events;
 mod grpc;
+mod journal;
 mod pathways;
 mod processing;
 mod registry;
@@ -28,6 +29,6 @@ mod tools;
 mod worker;
 mod workers;
 
-pub use config::{Config, ExecutionsConfig, PathwaysConfig, PeersConfig, TopicsSettings};
+pub use config::{Config, ExecutionsConfig, OutboundConfig, PathwaysConfig, PeersConfig, TopicsSettings};
 pub use error::ProcessorError;
 pub use service::{Deps, Peers, Processor, rehearse, validate};

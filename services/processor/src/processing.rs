@@ -4,10 +4,11 @@ mod admission;
 mod dead_letters;
 mod pathways;
 mod replays;
+mod steps;
 mod subscription;
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::try_join_all;
 use pathway_engine::{Pathway, Tools};
@@ -23,7 +24,8 @@ use crate::events::Envelope;
 use crate::registry::{Line, Registry};
 use crate::store::{Execution, Store};
 pub(crate) use admission::Admission;
-pub(crate) use pathways::{History, Kept};
+pub(crate) use pathways::{History, Kept, Pinned};
+pub(crate) use steps::StepEvent;
 pub(crate) use subscription::{Stretch, Subscription, Wanted};
 
 /// What the service does for its callers; cheap to clone.
@@ -40,6 +42,8 @@ pub(crate) struct Processing {
     pub(crate) ended: broadcast::Sender<Arc<Vec<Execution>>>,
     /// Wakes who runs replays.
     pub(crate) replays: Arc<Notify>,
+    /// Versions that steps have asked for.
+    pub(crate) pinned: Arc<Mutex<Pinned>>,
 }
 
 // === impl Processing ===

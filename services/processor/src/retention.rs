@@ -59,8 +59,20 @@ impl Retention {
             if settings.keep_mib > 0 {
                 removed += topics.truncate_to_size(&topic, settings.keep_mib.saturating_mul(MIB)).await?;
             }
+            self.calls(&topic).await?;
         }
         Ok(removed)
+    }
+
+    /// What was called for an event goes with it.
+    async fn calls(&self, topic: &str) -> Result<(), ProcessorError> {
+        let log = format!("{}/{topic}", self.processing.topics.epoch());
+        for partition in self.processing.topics.figures(topic).await?.partitions {
+            if partition.first > 0 {
+                self.processing.store.forget_calls(log.clone(), partition.partition, partition.first).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The instant so many days ago; none where there is no bound.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pathway_engine::{Definition, DefinitionError, Pathway, Rehearsal, Tools, Transform};
 use pathway_finance::{Currency, TimeZone};
 use pathway_kernel::{Fault, Violation};
+use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
 use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
 use pathway_runtime::{Component, Env};
 use pathway_topics::{Topics, TopicsConfig};
@@ -13,22 +14,27 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, DEFAULTS, ExecutionsConfig};
+use crate::config::{Config, DEFAULTS, ExecutionsConfig, OutboundConfig};
 use crate::error::ProcessorError;
 use crate::grpc;
+use crate::journal::StoredJournal;
 use crate::pathways;
 use crate::processing::{Admission, Processing};
 use crate::registry::{Registry, compile};
 use crate::replays::Replays;
 use crate::retention::Retention;
 use crate::store::Store;
-use crate::tools::{AnalyticsApply, DatasyncWrite, NotificationsSend, Reader};
+use crate::tools::{
+    AnalyticsApply, DatasyncWrite, GrpcCall, Home, HttpRequest, NotificationsSend, Publish, Reader, Secrets,
+    SubPathway,
+};
 use crate::workers::Workers;
 
 /// The service of topics and pathways.
 #[derive(Debug)]
 pub struct Processor {
-    processing: Processing,
+    /// The one that the tools know of: they are at home as long as this lives.
+    processing: Arc<Processing>,
     env: Env,
     executions: ExecutionsConfig,
     cors_origins: Vec<String>,
@@ -88,12 +94,16 @@ impl Component for Processor {
                 notifications: Target::parse(&config.peers.notifications)?,
             },
         };
-        let tools = tools(peers, reader).with_rng(deps.env.rng.clone());
         let store = Store::open(&config.store_config()).await?;
+        let journal = Arc::new(StoredJournal::new(store.clone(), deps.env.clock.clone()));
+        let home = Home::default();
+        let tools = tools(peers, reader, &config.outbound, home.clone())?
+            .with_rng(deps.env.rng.clone())
+            .with_journal(journal);
         let settings = TopicsConfig { partitions: config.topics.partitions };
         let topics = Topics::new(store.db(), settings, deps.env.clock.clone()).await?;
         let registry = Registry::open(store.clone(), topics.clone(), tools.clone()).await?;
-        let processing = Processing {
+        let processing = Arc::new(Processing {
             store,
             registry,
             tools,
@@ -104,7 +114,9 @@ impl Component for Processor {
             clock: deps.env.clock.clone(),
             ended: broadcast::Sender::new(BEHIND),
             replays: Arc::default(),
-        };
+            pinned: Arc::default(),
+        });
+        home.set(&processing);
         pathways::start(&processing, &config.pathways.directory).await?;
         Ok(Self {
             processing,
@@ -115,16 +127,20 @@ impl Component for Processor {
     }
 
     fn routes(&self) -> Routes {
-        grpc::routes(self.processing.clone())
+        grpc::routes(Processing::clone(&self.processing))
     }
 
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
         let tasks = TaskTracker::new();
         let closing = self.processing.closing.clone();
-        tasks.spawn(Workers::new(self.processing.clone(), self.env.rng.clone()).run(closing.clone()));
-        let retention = Retention::new(self.processing.clone(), self.executions.clone());
+        tasks.spawn(
+            Workers::new(Processing::clone(&self.processing), self.env.rng.clone()).run(closing.clone()),
+        );
+        let retention = Retention::new(Processing::clone(&self.processing), self.executions.clone());
         tasks.spawn(closing.clone().run_until_cancelled_owned(retention.run()));
-        tasks.spawn(Replays::new(self.processing.clone(), self.env.rng.clone()).run(closing.clone()));
+        tasks.spawn(
+            Replays::new(Processing::clone(&self.processing), self.env.rng.clone()).run(closing.clone()),
+        );
         tasks.close();
 
         let config = ServerConfig { cors_origins: self.cors_origins.clone(), ..ServerConfig::default() };
@@ -135,18 +151,27 @@ impl Component for Processor {
         let served = Server::new(config, self.routes()).serve(listener, told).await;
         self.processing.closing.cancel();
         tasks.wait().await;
+        self.processing.tools.settled().await;
         served
     }
 }
 
 /// The tools that pathways may use. Nothing is connected before the first call.
-fn tools(peers: Peers, reader: Reader) -> Tools {
+fn tools(peers: Peers, reader: Reader, outbound: &OutboundConfig, home: Home) -> Result<Tools, Fault> {
     let channel = |name, target| Channel::new(name, target, ChannelConfig::default());
-    Tools::default()
+    let allowed: Vec<Network> =
+        outbound.allow.iter().map(|network| network.parse()).collect::<Result<_, OutboundError>>()?;
+    let client = Client::new(Guard::new(allowed), ClientConfig::default());
+    let tools = Tools::default()
         .with(Arc::new(Transform))
+        .with(Arc::new(SubPathway(home.clone())))
+        .with(Arc::new(Publish(home)))
+        .with(Arc::new(GrpcCall::new(&outbound.grpc)?))
+        .with(Arc::new(HttpRequest::new(client, Secrets(outbound.secrets.clone()))))
         .with(Arc::new(DatasyncWrite::new(channel("datasync", peers.datasync), reader)))
         .with(Arc::new(AnalyticsApply::new(channel("analytics", peers.analytics))))
-        .with(Arc::new(NotificationsSend::new(channel("notifications", peers.notifications))))
+        .with(Arc::new(NotificationsSend::new(channel("notifications", peers.notifications))));
+    Ok(tools)
 }
 
 /// Checks a definition as a processor with the default configuration would, without one. `schemas` are the files that it refers to, by name.
@@ -173,7 +198,7 @@ fn tools_of_nobody() -> Result<Tools, Fault> {
     let nowhere = Target::parse("http://127.0.0.1:1")?;
     let peers = Peers { datasync: nowhere.clone(), analytics: nowhere.clone(), notifications: nowhere };
     let reader = Reader { currency: Currency::parse("USD").map_err(Fault::internal)?, zone: TimeZone::utc() };
-    Ok(tools(peers, reader))
+    tools(peers, reader, &OutboundConfig::default(), Home::default())
 }
 
 fn wrong(mistakes: Vec<DefinitionError>) -> Fault {

@@ -1,5 +1,6 @@
 //! The queries, in this service's words.
 
+mod calls;
 mod dead_letters;
 mod executions;
 mod pathways;
@@ -9,17 +10,19 @@ use pathway_store::{Db, Migration, StoreConfig, StoreError, Val};
 use pathway_topics::Topics;
 
 use crate::error::ProcessorError;
+pub(crate) use calls::{Reserving, Stood, answer_in, reserve_in};
 pub(crate) use dead_letters::{DeadLetter, Group, LetterFilter, Resolution};
 pub(crate) use executions::{Execution, ExecutionFilter, NodeRecord, Status, Trim};
 pub(crate) use pathways::{Activation, Origin, Start, Version};
 pub(crate) use replays::{Replay, ReplayState, ReplayStep, is_replay};
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration { number: 1, name: "executions", sql: include_str!("../migrations/0001_executions.sql") },
     Migration { number: 2, name: "resolutions", sql: include_str!("../migrations/0002_resolutions.sql") },
     Migration { number: 3, name: "pathways", sql: include_str!("../migrations/0003_pathways.sql") },
     Migration { number: 4, name: "inspection", sql: include_str!("../migrations/0004_inspection.sql") },
     Migration { number: 5, name: "replays", sql: include_str!("../migrations/0005_replays.sql") },
+    Migration { number: 6, name: "calls", sql: include_str!("../migrations/0006_calls.sql") },
 ];
 
 /// What a batch leaves behind.

@@ -1,5 +1,8 @@
 //! Registering and activating pathways.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use pathway_engine::Pathway;
 
 use super::Processing;
@@ -18,6 +21,9 @@ pub(crate) struct Kept {
     pub(crate) created: bool,
 }
 
+/// Versions that steps have asked for, by pathway and version.
+pub(crate) type Pinned = HashMap<(String, String), Arc<Pathway>>;
+
 /// A pathway through time.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -32,6 +38,18 @@ pub(crate) struct History {
 // === impl Processing ===
 
 impl Processing {
+    /// A version that never changes, ready to be run: a step that names one asks for it with every batch.
+    pub(crate) async fn pinned(&self, name: &str, version: &str) -> Result<Arc<Pathway>, ProcessorError> {
+        let key = (name.to_owned(), version.to_owned());
+        let known = lock(&self.pinned).get(&key).map(Arc::clone);
+        if let Some(pathway) = known {
+            return Ok(pathway);
+        }
+        let pathway = Arc::new(self.pathway(name, version).await?.chosen.pathway);
+        lock(&self.pinned).insert(key, Arc::clone(&pathway));
+        Ok(pathway)
+    }
+
     /// Checks a definition; nothing is kept.
     pub(crate) fn validate(&self, source: Source) -> Result<Kept, ProcessorError> {
         let pathway = compile(&source.definition, &source.schemas, &self.tools)
@@ -173,4 +191,8 @@ impl Processing {
         }
         Ok(pathways)
     }
+}
+
+fn lock(pinned: &Mutex<Pinned>) -> MutexGuard<'_, Pinned> {
+    pinned.lock().unwrap_or_else(PoisonError::into_inner)
 }

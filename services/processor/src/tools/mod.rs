@@ -1,11 +1,16 @@
-//! The peers as pathways see them.
+//! What pathways use: the peers, this service itself, and the outside.
 //!
-//! Each tool turns the JSON of a pathway into the messages of one peer's API and back. A call that fails as a whole is the engine's to judge; an
+//! Each tool of a peer turns the JSON of a pathway into the messages of one peer's API and back. A call that fails as a whole is the engine's to judge; an
 //! item that is refused is that item's failure alone.
 
 mod analytics;
 mod datasync;
+mod grpc;
+mod home;
+mod http;
 mod notifications;
+mod pathway;
+mod publish;
 mod transaction;
 
 use std::time::Duration;
@@ -18,7 +23,12 @@ use tonic::Request;
 
 pub(crate) use analytics::AnalyticsApply;
 pub(crate) use datasync::DatasyncWrite;
+pub(crate) use grpc::GrpcCall;
+pub(crate) use home::Home;
+pub(crate) use http::{HttpRequest, Secrets};
 pub(crate) use notifications::NotificationsSend;
+pub(crate) use pathway::SubPathway;
+pub(crate) use publish::Publish;
 pub(crate) use transaction::Reader;
 
 /// How long a peer may take over a batch.

@@ -9,4 +9,6 @@ mod publishing;
 mod replays;
 mod runs;
 mod service;
+mod tools;
 mod topics;
+mod web;

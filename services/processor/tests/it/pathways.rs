@@ -26,7 +26,7 @@ nodes:
   copy: { use: datasync.write, with: { record: '${input}' } }
 ";
 
-async fn register(
+pub(crate) async fn register(
     client: &Client,
     definition: &str,
     activate: bool,

@@ -1,0 +1,161 @@
+//! What a server says about its methods.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream;
+use http::uri::PathAndQuery;
+use pathway_engine::CallContext;
+use pathway_kernel::{Code, Fault};
+use pathway_rpc::{Channel, from_status};
+use prost_reflect::prost::Message as _;
+use prost_reflect::prost_types::FileDescriptorProto;
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tokio::time::Instant;
+use tonic::client::Grpc;
+use tonic::{Code as GrpcCode, Status};
+use tonic_prost::ProstCodec;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+
+use super::super::request;
+
+/// The methods of one server, as it has told them.
+#[derive(Debug)]
+pub(super) struct Methods {
+    channel: Channel,
+    /// By service, with the moment from which on they are asked for again.
+    services: Mutex<HashMap<String, (DescriptorPool, Instant)>>,
+}
+
+/// How long an answer is believed.
+const FRESH: Duration = Duration::from_secs(300);
+/// The most files that a service may be made of.
+const MOST_FILES: usize = 1_000;
+/// Where a server answers. The second has the same messages; servers that are older than the first have it alone.
+const PATHS: [&str; 2] = [
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+// === impl Methods ===
+
+impl Methods {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self { channel, services: Mutex::default() }
+    }
+
+    pub(super) async fn find(
+        &self,
+        service: &str,
+        method: &str,
+        context: &CallContext,
+    ) -> Result<MethodDescriptor, Fault> {
+        let known = {
+            let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+            services.get(service).filter(|(_, until)| Instant::now() < *until).map(|(pool, _)| pool.clone())
+        };
+        let pool = match known {
+            Some(pool) => pool,
+            None => {
+                let pool = self.ask(service, context).await?;
+                let fresh = (pool.clone(), Instant::now() + FRESH);
+                self.services
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(service.to_owned(), fresh);
+                pool
+            }
+        };
+        let found = pool
+            .get_service_by_name(service)
+            .and_then(|service| service.methods().find(|known| known.name() == method));
+        found.ok_or_else(|| unknown(format!("the server's `{service}` has no method `{method}`")))
+    }
+
+    /// A service's file with all that it imports, as the server tells them.
+    async fn ask(&self, service: &str, context: &CallContext) -> Result<DescriptorPool, Fault> {
+        let first = MessageRequest::FileContainingSymbol(service.to_owned());
+        let mut files: BTreeMap<String, FileDescriptorProto> = BTreeMap::new();
+        add(&mut files, self.files(first, context).await?)?;
+        // A server may tell the file alone, or with some of its imports, or with all.
+        while let Some(missing) = first_missing(&files) {
+            if files.len() > MOST_FILES {
+                return Err(unusable(format!("`{service}` is made of more than {MOST_FILES} files")));
+            }
+            let told = self.files(MessageRequest::FileByFilename(missing.clone()), context).await?;
+            add(&mut files, told)?;
+            if !files.contains_key(&missing) {
+                return Err(unusable(format!("the server does not tell the file `{missing}`")));
+            }
+        }
+        let mut pool = DescriptorPool::new();
+        let added = pool.add_file_descriptor_protos(files.into_values());
+        added.map_err(|error| unusable(format!("`{service}` makes no sense: {error}")))?;
+        Ok(pool)
+    }
+
+    async fn files(&self, ask: MessageRequest, context: &CallContext) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut last = None;
+        for path in PATHS {
+            match self.ask_at(path, &ask, context).await {
+                Ok(response) => return told(response),
+                Err(status) if status.code() == GrpcCode::Unimplemented => last = Some(status),
+                Err(status) if status.code() == GrpcCode::NotFound => {
+                    return Err(unknown(format!("the server says: {}", status.message())));
+                }
+                Err(status) => return Err(from_status(status)),
+            }
+        }
+        let message = "the server has no reflection: switch it on there";
+        Err(unusable(message.to_owned()).with_source(last.unwrap_or_else(|| Status::unimplemented(""))))
+    }
+
+    async fn ask_at(
+        &self,
+        path: &'static str,
+        ask: &MessageRequest,
+        context: &CallContext,
+    ) -> Result<Option<ServerReflectionResponse>, Status> {
+        let message = ServerReflectionRequest { host: String::new(), message_request: Some(ask.clone()) };
+        let mut grpc = Grpc::new(self.channel.clone());
+        grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        let codec: ProstCodec<ServerReflectionRequest, ServerReflectionResponse> = ProstCodec::default();
+        let asked = request(stream::iter([message]), context);
+        let answer = grpc.streaming(asked, PathAndQuery::from_static(path), codec).await?;
+        answer.into_inner().message().await
+    }
+}
+
+fn told(response: Option<ServerReflectionResponse>) -> Result<Vec<Vec<u8>>, Fault> {
+    match response.and_then(|response| response.message_response) {
+        Some(MessageResponse::FileDescriptorResponse(files)) => Ok(files.file_descriptor_proto),
+        Some(MessageResponse::ErrorResponse(error)) => {
+            Err(unknown(format!("the server says: {}", error.error_message)))
+        }
+        _ => Err(unusable("the server's reflection did not answer what it was asked".to_owned())),
+    }
+}
+
+fn add(files: &mut BTreeMap<String, FileDescriptorProto>, told: Vec<Vec<u8>>) -> Result<(), Fault> {
+    for bytes in told {
+        let file = FileDescriptorProto::decode(&*bytes)
+            .map_err(|error| unusable(format!("the server's reflection makes no sense: {error}")))?;
+        files.insert(file.name().to_owned(), file);
+    }
+    Ok(())
+}
+
+fn first_missing(files: &BTreeMap<String, FileDescriptorProto>) -> Option<String> {
+    files.values().flat_map(|file| &file.dependency).find(|name| !files.contains_key(*name)).cloned()
+}
+
+fn unknown(message: String) -> Fault {
+    Fault::new(Code::NotFound, "UNKNOWN_METHOD", message)
+}
+
+fn unusable(message: String) -> Fault {
+    Fault::new(Code::FailedPrecondition, "NO_REFLECTION", message)
+}
