@@ -108,6 +108,8 @@ pub(crate) struct OnceCall {
     pub(crate) on_unknown: OnUnknown,
 }
 
+/// The most items that are reserved at once: so many outcomes are unknown after a crash at the worst.
+const PIECE: usize = 32;
 /// The reason of a fault whose outcome nobody knows.
 const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
 
@@ -118,12 +120,23 @@ impl Ledger {
         Self { journal, under_way: TaskTracker::new() }
     }
 
-    /// Makes a call at most as often as its policy says. It goes on where the caller does not.
-    pub(crate) async fn call(&self, call: OnceCall) -> ToolResult {
-        let journal = Arc::clone(&self.journal);
-        let task = self.under_way.spawn(async move { call.run(journal.as_ref()).await }.in_current_span());
-        // It panicked, or the runtime ends.
-        task.await.unwrap_or_else(|gone| Err(Fault::internal(gone)))
+    /// Makes a call at most as often as its policy says, piece by piece. A piece that has begun goes on where the caller does not.
+    pub(crate) async fn call(&self, mut call: OnceCall) -> ToolResult {
+        let mut results = Vec::with_capacity(call.items.len());
+        loop {
+            let rest = call.items.split_off(call.items.len().min(PIECE));
+            let next =
+                OnceCall { items: rest, tool: Arc::clone(&call.tool), context: call.context.clone(), ..call };
+            let journal = Arc::clone(&self.journal);
+            let task =
+                self.under_way.spawn(async move { call.run(journal.as_ref()).await }.in_current_span());
+            // It panicked, or the runtime ends.
+            results.extend(task.await.unwrap_or_else(|gone| Err(Fault::internal(gone)))?);
+            if next.items.is_empty() {
+                return Ok(results);
+            }
+            call = next;
+        }
     }
 
     /// Waits until no call is under way.

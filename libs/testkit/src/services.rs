@@ -27,6 +27,7 @@ pub struct Services {
     directory: TempDir,
     ports: BTreeMap<&'static str, Port>,
     children: BTreeMap<&'static str, Child>,
+    environment: Vec<(String, String)>,
 }
 
 const MESH: [&str; 4] = ["datasync", "analytics", "notifications", "processor"];
@@ -40,10 +41,21 @@ impl Services {
     /// If one does not start.
     #[must_use]
     pub fn start(layout: Layout) -> Self {
+        Self::start_with(layout, &[])
+    }
+
+    /// Starts them with these variables in their environment.
+    ///
+    /// # Panics
+    /// If one does not start.
+    #[must_use]
+    pub fn start_with(layout: Layout, environment: &[(&str, &str)]) -> Self {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let directory = tempfile::tempdir().expect("a temporary directory");
         let names: &[&'static str] = if layout == Layout::Mesh { &MESH } else { &["pathway"] };
         let ports = names.iter().map(|name| (*name, Port::reserve())).collect();
-        let mut services = Self { layout, directory, ports, children: BTreeMap::new() };
+        let mut services =
+            Self { layout, directory, ports, children: BTreeMap::new(), environment: environment.collect() };
         for name in services.names() {
             services.restart(name);
         }
@@ -73,6 +85,7 @@ impl Services {
     pub fn restart(&mut self, name: &'static str) {
         let log = File::create(self.directory.path().join(format!("{name}.log"))).expect("a log file");
         let mut command = self.command(name);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let mut child = child.unwrap_or_else(|error| {
             panic!("cannot start {command:?}: {error}; `make test` builds the binaries first")

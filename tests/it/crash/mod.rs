@@ -1,6 +1,7 @@
 //! `kill -9` of each process in turn during a publish, then a restart: every accepted event is applied once.
 
 mod model;
+mod payments;
 mod torn;
 
 use std::collections::BTreeMap;
