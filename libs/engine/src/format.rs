@@ -22,6 +22,8 @@ pub(crate) enum Form {
     Text,
     /// An expression, with or without `${}`.
     Expression,
+    /// An expression for an event's key: text alone, for `true` and `false` are nobody's key.
+    Key,
     /// Any value, with expressions in its texts.
     Template,
     /// A mapping of any names, with expressions in its texts.
@@ -65,7 +67,7 @@ pub(crate) const DEFINITION: &[Field] = &[
 
 const ON: &[Field] = &[
     required("topic", Form::Text, "The topic whose events it runs for."),
-    required("key", Form::Expression, "An expression over `input`: events of one key run in their order."),
+    required("key", Form::Key, "An expression over `input`: events of one key run in their order."),
 ];
 
 const LIMITS: &[Field] = &[
@@ -160,7 +162,7 @@ fn object(fields: &[Field]) -> Value {
 fn of(form: &Form) -> Value {
     match form {
         Form::Name => json!({"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,99}$"}),
-        Form::Text => json!({"type": "string", "minLength": 1}),
+        Form::Text | Form::Key => json!({"type": "string", "minLength": 1}),
         Form::Expression => json!({"type": ["string", "boolean"]}),
         Form::Template => json!({}),
         Form::Arguments => json!({"type": "object"}),

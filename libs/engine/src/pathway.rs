@@ -42,12 +42,8 @@ impl Pathway {
         let mistakes = types::check(&definition, tools);
         let steps: Option<Vec<Step>> =
             definition.nodes.iter().map(|node| step(&definition.name, node, tools)).collect();
-        match steps {
-            Some(steps) if mistakes.is_empty() => {
-                Ok(Self { definition, steps, rng: tools.rng().clone(), ledger: tools.ledger().clone() })
-            }
-            _ => Err(mistakes),
-        }
+        let (rng, ledger) = (tools.rng().clone(), tools.ledger().clone());
+        mistakes.verdict(steps.map(|steps| Self { definition, steps, rng, ledger }))
     }
 
     /// The definition.

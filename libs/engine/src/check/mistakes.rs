@@ -46,7 +46,7 @@ impl Mistakes {
     fn form(&mut self, value: &Value, form: &Form, path: &str) {
         let is_text = value.as_str().is_some_and(|text| !text.trim().is_empty());
         let (right, code) = match form {
-            Form::Text => (is_text, "WRONG_TYPE"),
+            Form::Text | Form::Key => (is_text, "WRONG_TYPE"),
             Form::Expression => (is_text || value.is_boolean(), "WRONG_TYPE"),
             Form::Arguments => (value.is_object(), "WRONG_TYPE"),
             Form::Names => {
@@ -72,6 +72,22 @@ impl Mistakes {
         }
     }
 
+    /// What was read, where nothing is wrong with it; else everything that is wrong, which is never nothing.
+    ///
+    /// A check that reads nothing has to say why. One that forgets to is a defect of ours, and whoever wrote the definition must not be left with a refusal that
+    /// names no reason: so there is a mistake for that, too.
+    pub(crate) fn verdict<T>(mut self, read: Option<T>) -> Result<T, Vec<DefinitionError>> {
+        match read {
+            Some(read) if self.0.is_empty() => return Ok(read),
+            None if self.0.is_empty() => {
+                let message = "cannot be used, and no check says why: that is a defect of Pathway's";
+                self.add("UNEXPLAINED", "", message, "report it, with the definition");
+            }
+            Some(_) | None => {}
+        }
+        Err(self.0)
+    }
+
     /// Reads an expression that is a field's whole value.
     pub(crate) fn expression(&mut self, value: &Value, path: &str) -> Option<Expression> {
         let text = match value {
@@ -87,11 +103,16 @@ impl Mistakes {
 /// How an expression is written.
 pub(crate) const EXPRESSION_HINT: &str = "an expression is a path such as `input.id`, or CEL";
 
+/// What an event's key is.
+pub(crate) const KEY_HINT: &str =
+    "give an expression over `input` that is text or a number, such as `input.user_id`";
+
 fn form_hint(form: &Form) -> String {
     match form {
         Form::Name => "a name has 1 to 100 of a-z, 0-9, _ and -, and starts with a letter".to_owned(),
         Form::Text => "give a text".to_owned(),
         Form::Expression => EXPRESSION_HINT.to_owned(),
+        Form::Key => KEY_HINT.to_owned(),
         Form::Template => "give a value".to_owned(),
         Form::Arguments => "give a mapping of arguments".to_owned(),
         Form::Duration => "give a duration such as 500ms, 10s or 2m, at most 24 hours".to_owned(),
@@ -137,4 +158,19 @@ fn is_pathway_name(name: &str) -> bool {
     (1..=100).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_refused_without_a_mistake() {
+        let refused = Mistakes::default().verdict::<()>(None).unwrap_err();
+        assert_eq!(refused[0].code, "UNEXPLAINED");
+        let mut mistakes = Mistakes::default();
+        mistakes.add("WRONG_TYPE", "on", "is no mapping", "give one");
+        assert_eq!(mistakes.verdict(Some(())).unwrap_err().len(), 1, "whatever was read");
+        assert_eq!(Mistakes::default().verdict(Some(7)), Ok(7));
+    }
 }

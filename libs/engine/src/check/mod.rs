@@ -15,7 +15,7 @@ use crate::definition::{Definition, DefinitionError, Limits, version};
 use crate::expression::Expression;
 use crate::format::{DEFINITION, MOST_EVENTS};
 use crate::template::Template;
-use mistakes::{EXPRESSION_HINT, Mistakes, duration};
+use mistakes::{EXPRESSION_HINT, KEY_HINT, Mistakes, duration};
 
 /// The most nodes of a pathway.
 const MOST_NODES: usize = 100;
@@ -30,7 +30,7 @@ pub(crate) fn definition(
     let Some(top) = value.as_object() else {
         let hint = "a definition is a mapping with pathway, on and nodes";
         mistakes.add("WRONG_TYPE", "", "is no mapping", hint);
-        return Err(mistakes.0);
+        return mistakes.verdict(None);
     };
     mistakes.fields(top, DEFINITION, "");
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -46,30 +46,37 @@ pub(crate) fn definition(
     if let (Some(schema), Some(object)) = (&schema, canonical.as_object_mut()) {
         object.insert("input".to_owned(), schema.clone());
     }
-    match (key, mistakes.0.is_empty()) {
-        (Some(key), true) => Ok(Definition {
-            name: text(top.get("pathway")),
-            version: version(&canonical),
-            topic: text(top.get("on").and_then(|on| on.get("topic"))),
-            key,
-            input,
-            schema,
-            nodes,
-            output,
-            limits: limits(top.get("limits")),
-        }),
-        _ => Err(mistakes.0),
-    }
+    let read = key.map(|key| Definition {
+        name: text(top.get("pathway")),
+        version: version(&canonical),
+        topic: text(top.get("on").and_then(|on| on.get("topic"))),
+        key,
+        input,
+        schema,
+        nodes,
+        output,
+        limits: limits(top.get("limits")),
+    });
+    mistakes.verdict(read)
 }
 
 fn key(top: &Map<String, Value>, mistakes: &mut Mistakes) -> Option<Expression> {
     let key = top.get("on")?.get("key").filter(|key| key.is_string())?;
     let key = mistakes.expression(key, "on.key")?;
+    // Every event would be refused for its want of a key.
+    if key.literal().is_some_and(|literal| !is_key(&literal)) {
+        mistakes.add("ILL_TYPED", "on.key", "is neither text nor a number", KEY_HINT);
+    }
     if let Some(root) = key.roots().into_iter().find(|root| root != "input") {
         let hint = "a key is made of `input` alone";
         mistakes.add("UNKNOWN_REFERENCE", "on.key", format!("names `{root}`"), hint);
     }
     Some(key)
+}
+
+/// Whether a value can be an event's key.
+fn is_key(value: &Value) -> bool {
+    value.is_number() || value.as_str().is_some_and(|text| !text.is_empty())
 }
 
 fn input(

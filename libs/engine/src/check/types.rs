@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::mistakes::{Mistakes, did_you_mean};
 use super::references::expressions;
-use crate::definition::{Call, Definition, DefinitionError, Fallback, Node, OnError};
+use crate::definition::{Call, Definition, Fallback, Node, OnError};
 use crate::expression::Expression;
 use crate::template::Template;
 use crate::{Answer, Kind, Tool, Tools};
 
 /// Finds all that is wrong between a definition and its tools.
-pub(crate) fn check(definition: &Definition, tools: &Tools) -> Vec<DefinitionError> {
+pub(crate) fn check(definition: &Definition, tools: &Tools) -> Mistakes {
     let mut mistakes = Mistakes::default();
     let known = Known { definition, tools };
     for node in &definition.nodes {
@@ -42,7 +42,7 @@ pub(crate) fn check(definition: &Definition, tools: &Tools) -> Vec<DefinitionErr
             );
         }
     }
-    mistakes.0
+    mistakes
 }
 
 /// What is known before anything has run.
