@@ -32,6 +32,7 @@ pub struct DefinitionError {
 pub struct Definition {
     pub(crate) name: String,
     pub(crate) version: String,
+    pub(crate) canonical: String,
     pub(crate) topic: String,
     pub(crate) key: Expression,
     pub(crate) input: Option<jsonschema::Validator>,
@@ -137,10 +138,19 @@ impl Definition {
         &self.name
     }
 
-    /// The hash of its canonical form: equal for equal content, whatever the file's layout.
+    /// The hash of its [canonical form](Self::canonical): equal for equal content, whatever the file's layout. The first 16 bytes of the SHA-256,
+    /// in hexadecimal.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The form of which the version is the hash: JSON in which every object's keys are sorted by their bytes and nothing stands between the tokens, with the
+    /// schema of the input in the place of a reference to its file. It says what the definition says and needs no file beside it: parsed, it gives
+    /// the same version and the same canonical form again.
+    #[must_use]
+    pub fn canonical(&self) -> &str {
+        &self.canonical
     }
 
     /// The topic that triggers it.
@@ -229,39 +239,29 @@ fn violation(error: &jsonschema::ValidationError<'_>) -> Violation {
     Violation::new(field, description)
 }
 
-/// SHA-256 of the canonical form (sorted keys, no white space), its first 16 bytes in hexadecimal.
-pub(crate) fn version(value: &Value) -> String {
-    let mut text = String::new();
-    canonical(value, &mut text);
+/// SHA-256 of a canonical form, its first 16 bytes in hexadecimal.
+pub(crate) fn version(canonical: &str) -> String {
     let mut hex = String::with_capacity(32);
-    for byte in &Sha256::digest(text)[..16] {
+    for byte in &Sha256::digest(canonical)[..16] {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
     }
     hex
 }
 
-fn canonical(value: &Value, text: &mut String) {
+/// The canonical form of a definition's content.
+pub(crate) fn canonical(value: &Value) -> String {
+    sorted(value).to_string()
+}
+
+fn sorted(value: &Value) -> Value {
     match value {
-        Value::Array(items) => {
-            text.push('[');
-            for item in items {
-                canonical(item, text);
-                text.push(',');
-            }
-            text.push(']');
-        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
         Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by_key(|(key, _)| *key);
-            text.push('{');
-            for (key, item) in fields {
-                let _ = write!(text, "{}:", Value::String(key.clone()));
-                canonical(item, text);
-                text.push(',');
-            }
-            text.push('}');
+            let mut fields: Vec<_> = fields.iter().map(|(key, item)| (key.clone(), sorted(item))).collect();
+            fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+            Value::Object(fields.into_iter().collect())
         }
-        other => text.push_str(&other.to_string()),
+        other => other.clone(),
     }
 }

@@ -11,7 +11,7 @@ pub(crate) mod types;
 
 use serde_json::{Map, Value};
 
-use crate::definition::{Definition, DefinitionError, Limits, version};
+use crate::definition::{Definition, DefinitionError, Limits, canonical, version};
 use crate::expression::Expression;
 use crate::format::{DEFINITION, MOST_EVENTS};
 use crate::template::Template;
@@ -41,14 +41,16 @@ pub(crate) fn definition(
     if let Some(output) = &output {
         references::output(output, &nodes, &mut mistakes);
     }
-    let mut canonical = value.clone();
+    let mut whole = value.clone();
     // The schema that a reference names is part of what the pathway means, so it is part of the version.
-    if let (Some(schema), Some(object)) = (&schema, canonical.as_object_mut()) {
+    if let (Some(schema), Some(object)) = (&schema, whole.as_object_mut()) {
         object.insert("input".to_owned(), schema.clone());
     }
+    let canonical = canonical(&whole);
     let read = key.map(|key| Definition {
         name: text(top.get("pathway")),
         version: version(&canonical),
+        canonical,
         topic: text(top.get("on").and_then(|on| on.get("topic"))),
         key,
         input,
@@ -87,7 +89,9 @@ fn input(
     let Some(input) = top.get("input").filter(|input| input.is_object() || input.is_boolean()) else {
         return (None, None);
     };
-    let schema = match input.get("$ref").and_then(Value::as_str).filter(|name| !name.starts_with('#')) {
+    // What names a place in the schema itself, or a schema that everybody knows, is no file.
+    let is_file = |name: &&str| !name.starts_with('#') && !name.contains("://");
+    let schema = match input.get("$ref").and_then(Value::as_str).filter(is_file) {
         None => Some(input.clone()),
         Some(name) => schemas(name).or_else(|| {
             let message = format!("there is no schema `{name}` beside the definition");

@@ -102,6 +102,32 @@ fn a_version_is_of_the_content_and_not_of_the_layout() {
 }
 
 #[test]
+fn a_canonical_form_says_the_same_and_needs_no_file() {
+    let yaml = format!(
+        "{HEAD}# a note\ninput: {{$ref: s.json}}\nnodes: {{b: {{with: {{value: \"a \\\"b\\\"\\n\"}}, use: echo}}, a: {{use: echo, with: {{value: 1.50}}}}}}"
+    );
+    let definition =
+        Definition::parse(&yaml, &|_| Some(json!({"type": "object", "$comment": "kept"}))).unwrap();
+    let expected = r#"{"input":{"$comment":"kept","type":"object"},"nodes":{"a":{"use":"echo","with":{"value":1.5}},"b":{"use":"echo","with":{"value":"a \"b\"\n"}}},"on":{"key":"input.id","topic":"t"},"pathway":"p"}"#;
+    assert_eq!(definition.canonical(), expected);
+    let again = parse(definition.canonical()).unwrap();
+    assert_eq!((again.version(), again.canonical()), (definition.version(), expected));
+    // Whoever has the canonical form can reckon the version: the beginning of what `sha256sum` says.
+    assert_eq!(definition.version(), "1ebb5141d66adb33b2f7fb844ffc6e65");
+}
+
+#[test]
+fn a_schema_that_everybody_knows_is_no_file() {
+    let url = "https://json-schema.org/draft/2020-12/schema";
+    let of = |url: &str| {
+        parse(&format!("{HEAD}input: {{$ref: '{url}'}}\nnodes: {{a: {{use: echo, with: {{value: 1}}}}}}"))
+    };
+    let definition = of(url).unwrap();
+    assert_eq!(parse(definition.canonical()).unwrap().version(), definition.version());
+    assert_eq!(of("https://example.com/none.json").unwrap_err()[0].code, "INVALID_SCHEMA");
+}
+
+#[test]
 fn a_schema_beside_the_definition_is_part_of_its_version() {
     let yaml = format!("{HEAD}input: {{$ref: s.json}}\nnodes: {{a: {{use: echo, with: {{value: 1}}}}}}");
     let version = |schema: serde_json::Value| {
