@@ -73,6 +73,7 @@ fn key(top: &Map<String, Value>, mistakes: &mut Mistakes) -> Option<Expression> 
         let hint = "a key is made of `input` alone";
         mistakes.add("UNKNOWN_REFERENCE", "on.key", format!("names `{root}`"), hint);
     }
+    references::functions(&key, "on.key", mistakes);
     Some(key)
 }
 

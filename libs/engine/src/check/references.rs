@@ -65,12 +65,17 @@ pub(super) fn expressions(node: &Node) -> Vec<(String, &Expression, bool)> {
     found
 }
 
-fn check(expression: &Expression, place: &Place<'_>, mistakes: &mut Mistakes) {
-    let names = expression.names();
-    for function in names.unknown_functions() {
+/// Every function of an expression that there is not.
+pub(super) fn functions(expression: &Expression, path: &str, mistakes: &mut Mistakes) {
+    for function in expression.names().unknown_functions() {
         let message = format!("CEL has no function `{function}`");
-        mistakes.add("UNKNOWN_FUNCTION", &place.path, message, "docs/pathways.md names some");
+        mistakes.add("UNKNOWN_FUNCTION", path, message, "docs/pathways.md names some");
     }
+}
+
+fn check(expression: &Expression, place: &Place<'_>, mistakes: &mut Mistakes) {
+    functions(expression, &place.path, mistakes);
+    let names = expression.names();
     let mut told = BTreeSet::new();
     for path in &names.paths {
         let [root, rest @ ..] = path.as_slice() else { continue };

@@ -19,6 +19,7 @@ use crate::{Answer, Kind, Tool, Tools};
 pub(crate) fn check(definition: &Definition, tools: &Tools) -> Mistakes {
     let mut mistakes = Mistakes::default();
     let known = Known { definition, tools };
+    known.names(&definition.key, "on.key", &mut mistakes);
     for node in &definition.nodes {
         let path = format!("nodes.{}", node.name);
         known.call(&node.call, &path, &mut mistakes);
@@ -40,6 +41,13 @@ pub(crate) fn check(definition: &Definition, tools: &Tools) -> Mistakes {
                 message,
                 "give an expression that is a list",
             );
+        }
+    }
+    if let Some(output) = &definition.output {
+        let mut found = Vec::new();
+        output.expressions("output", &mut found);
+        for (path, expression) in found {
+            known.names(expression, &path, &mut mistakes);
         }
     }
     mistakes

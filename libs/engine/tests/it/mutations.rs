@@ -63,6 +63,8 @@ const MUTATIONS: &[(&str, &str, &[&str])] = &[
     ("key: input.user_id", "key: \"''\"", &["ILL_TYPED on.key"]),
     ("key: input.user_id", "key: 'input.'", &["INVALID_EXPRESSION on.key"]),
     ("key: input.user_id", "key: item.user_id", &["UNKNOWN_REFERENCE on.key"]),
+    ("key: input.user_id", "key: input.user", &["UNKNOWN_REFERENCE on.key"]),
+    ("key: input.user_id", "key: lower(input.user_id)", &["UNKNOWN_FUNCTION on.key"]),
     ("key: input.user_id", "key: nodes.read", &["UNKNOWN_REFERENCE on.key"]),
     // The input.
     ("receipt.json", "receipts.json", &["UNKNOWN_SCHEMA input.$ref"]),
@@ -213,6 +215,9 @@ const MUTATIONS: &[(&str, &str, &[&str])] = &[
     ),
     // The answer.
     ("lines: '${nodes.tell}'", "lines: '${nodes.told}'", &["UNKNOWN_REFERENCE output.lines"]),
+    ("lines: '${nodes.tell}'", "lines: '${nodes.count.line}'", &["UNKNOWN_REFERENCE output.lines"]),
+    ("of: '${input.user_id}'", "of: '${input.user}'", &["UNKNOWN_REFERENCE output.of"]),
+    ("of: '${input.user_id}'", "of: '${input.user_id.lower()}'", &["UNKNOWN_FUNCTION output.of"]),
     ("of: '${input.user_id}'", "of: '${item}'", &["UNKNOWN_REFERENCE output.of"]),
     ("of: '${input.user_id}'", "of: '${input.'", &["INVALID_EXPRESSION output.of"]),
 ];
@@ -284,6 +289,22 @@ fn every_break_is_refused_at_its_place() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_functions_that_are_told_are_known() {
+    for call in [
+        "size(input.text) > 0",
+        "input.text.contains('a')",
+        "input.text.startsWith('a') || input.text.endsWith('b')",
+        "input.text.matches('^a')",
+        "string(1) == input.text && int('1') == 1 && double('1.5') > 1.0",
+        "has(input.text) && input.tags.all(t, t != '') && input.tags.exists(t, t == 'a')",
+        "input.tags.exists_one(t, t == 'a') && input.tags.map(t, t).size() > 0 && input.tags.filter(t, true) != []",
+    ] {
+        let gated = GOOD.replace("size(input.tags) > 0", &format!("{call:?}"));
+        assert_eq!(mistakes(&gated), Vec::<String>::new(), "{call}");
+    }
 }
 
 #[test]
