@@ -3,6 +3,7 @@
 
 mod batches;
 mod definitions;
+mod documentation;
 mod failures;
 mod journal;
 mod mutations;
