@@ -11,10 +11,16 @@ use cel::{Context, Program};
 use pathway_kernel::{Code, Fault};
 use serde_json::{Map as Object, Number, Value};
 
-use crate::names::Names;
+use crate::names::{self, Names};
 
 /// The longest expression that is taken: CEL has no bound on the cost of one, but its length bounds it.
 const LONGEST: usize = 1000;
+/// How deep an expression may nest. Evaluating one takes stack for each level, and a stack that overflows takes the process with it.
+const DEEPEST: usize = 32;
+/// How many levels CEL's parser may go down on the caller's stack.
+const SHALLOW: usize = 4;
+/// The stack on which more are read. The parser stops at 96 levels, and takes up to 200 KiB for each in a build without optimisation.
+const STACK: usize = 32 * 1024 * 1024;
 
 /// A compiled expression.
 pub(crate) struct Expression {
@@ -51,7 +57,7 @@ impl Expression {
         let kind = if segments.iter().all(|segment| is_identifier(segment)) && !is_literal(&segments) {
             Kind::Path(segments)
         } else {
-            Kind::Cel(Box::new(Program::compile(&source).map_err(|error| error.to_string())?))
+            Kind::Cel(Box::new(compile(&source)?))
         };
         Ok(Self { source, kind })
     }
@@ -129,6 +135,27 @@ impl fmt::Debug for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Expression").field(&self.source).finish()
     }
+}
+
+/// Compiles CEL, where it is not too deep to be evaluated.
+fn compile(source: &str) -> Result<Program, String> {
+    let compile = || {
+        let program = Program::compile(source).map_err(|error| error.to_string())?;
+        if names::depth(program.expression()) > DEEPEST {
+            return Err(format!("an expression nests at most {DEEPEST} levels deep"));
+        }
+        Ok(program)
+    };
+    // No more levels than what may open one; those that stand side by side or in quotes are not worth telling apart.
+    let levels = source.matches(['(', '[', '{', '?']).count();
+    if levels <= SHALLOW {
+        return compile();
+    }
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, compile);
+        let reader = reader.map_err(|error| format!("the expression cannot be read: {error}"))?;
+        reader.join().unwrap_or_else(|_| Err("the expression cannot be read".to_owned()))
+    })
 }
 
 fn is_identifier(text: &str) -> bool {
@@ -217,5 +244,18 @@ mod tests {
         assert_eq!((literal("input.n"), literal("size('a')")), (None, None));
         assert!(Expression::parse("1 +").is_err());
         assert!(Expression::parse("").is_err());
+    }
+
+    #[test]
+    fn an_expression_is_as_deep_as_the_stack_allows() {
+        let chain = |terms: usize| Expression::parse(&vec!["1"; terms].join("+"));
+        let brackets =
+            |count: usize| Expression::parse(&format!("{}1{}", "[".repeat(count), "]".repeat(count)));
+        assert_eq!(chain(DEEPEST).unwrap().literal(), Some(json!(DEEPEST)));
+        assert!(brackets(DEEPEST - 1).unwrap().literal().is_some());
+        for refused in [chain(DEEPEST + 1), chain(490), brackets(DEEPEST), brackets(90)] {
+            assert_eq!(refused.unwrap_err(), "an expression nests at most 32 levels deep");
+        }
+        assert!(brackets(490).is_err());
     }
 }

@@ -4,7 +4,7 @@
 //! `nodes.x.y`, and in `input.lines.map(line, line.amount)` the name `line` is the expression's own.
 
 use cel::Context;
-use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
+use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue, operators};
 
 /// What an expression names.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -56,8 +56,8 @@ impl Names {
             }
             Expr::Select(select) => self.walk(&select.operand.expr, own),
             Expr::List(list) => list.elements.iter().for_each(|element| self.walk(&element.expr, own)),
-            Expr::Map(map) => map.entries.iter().for_each(|entry| self.walk_entry(&entry.expr, own)),
-            Expr::Struct(fields) => fields.entries.iter().for_each(|entry| self.walk_entry(&entry.expr, own)),
+            Expr::Map(map) => self.walk_entries(&map.entries, own),
+            Expr::Struct(fields) => self.walk_entries(&fields.entries, own),
             Expr::Comprehension(all) => {
                 self.walk(&all.iter_range.expr, own);
                 let outer = own.len();
@@ -72,13 +72,9 @@ impl Names {
         }
     }
 
-    fn walk_entry<'a>(&mut self, entry: &'a EntryExpr, own: &mut Vec<&'a str>) {
-        match entry {
-            EntryExpr::StructField(field) => self.walk(&field.value.expr, own),
-            EntryExpr::MapEntry(entry) => {
-                self.walk(&entry.key.expr, own);
-                self.walk(&entry.value.expr, own);
-            }
+    fn walk_entries<'a>(&mut self, entries: &'a [IdedEntryExpr], own: &mut Vec<&'a str>) {
+        for part in entries.iter().flat_map(entry_parts) {
+            self.walk(&part.expr, own);
         }
     }
 }
@@ -104,6 +100,37 @@ fn path(expression: &Expr) -> Option<Vec<&str>> {
         },
         _ => None,
     }
+}
+
+/// How many levels a syntax tree has. Counted without a call for each level: the tree may be deeper than the stack.
+pub(crate) fn depth(expression: &IdedExpr) -> usize {
+    let (mut deepest, mut waiting) = (0, vec![(expression, 1)]);
+    while let Some((expression, level)) = waiting.pop() {
+        deepest = deepest.max(level);
+        let mut below = |expression| waiting.push((expression, level + 1));
+        match &expression.expr {
+            Expr::Call(call) => call.target.iter().map(AsRef::as_ref).chain(&call.args).for_each(below),
+            Expr::Select(select) => below(&select.operand),
+            Expr::List(list) => list.elements.iter().for_each(below),
+            Expr::Map(map) => map.entries.iter().flat_map(entry_parts).for_each(below),
+            Expr::Struct(fields) => fields.entries.iter().flat_map(entry_parts).for_each(below),
+            Expr::Comprehension(all) => {
+                let parts = [&all.iter_range, &all.accu_init, &all.loop_cond, &all.loop_step, &all.result];
+                parts.into_iter().for_each(below);
+            }
+            Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
+        }
+    }
+    deepest
+}
+
+/// What an entry is made of: a value, and before it a key that is an expression, too.
+fn entry_parts(entry: &IdedEntryExpr) -> impl Iterator<Item = &IdedExpr> {
+    let (key, value) = match &entry.expr {
+        EntryExpr::StructField(field) => (None, &field.value),
+        EntryExpr::MapEntry(entry) => (Some(&entry.key), &entry.value),
+    };
+    key.into_iter().chain([value])
 }
 
 #[cfg(test)]
