@@ -251,7 +251,17 @@ pub(crate) fn version(canonical: &str) -> String {
 
 /// The canonical form of a definition's content.
 pub(crate) fn canonical(value: &Value) -> String {
-    sorted(value).to_string()
+    let json = sorted(value).to_string();
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        // JSON may have them as they are and YAML may not; escaped, both read the same. Outside of texts they are in no JSON.
+        if matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') {
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 fn sorted(value: &Value) -> Value {

@@ -117,6 +117,26 @@ fn a_canonical_form_says_the_same_and_needs_no_file() {
 }
 
 #[test]
+fn every_character_goes_through_the_canonical_form() {
+    let all: Vec<char> = ('\0'..=char::MAX).collect();
+    for chars in all.chunks(10_000) {
+        // Escaped, as a file may have them; those beyond four digits need none.
+        let escaped = |c: &char| match u32::from(*c) {
+            code @ 0..=0xffff => format!("\\u{code:04x}"),
+            _ => c.to_string(),
+        };
+        let text: String = chars.iter().map(escaped).collect();
+        let definition =
+            parse(&format!("{HEAD}nodes: {{a: {{use: echo, with: {{value: \"{text}\"}}}}}}")).unwrap();
+        let again = parse(definition.canonical()).unwrap();
+        assert_eq!(again.canonical(), definition.canonical());
+        let chars: String = chars.iter().collect();
+        let value: serde_json::Value = serde_json::from_str(again.canonical()).unwrap();
+        assert_eq!(value["nodes"]["a"]["with"]["value"], chars);
+    }
+}
+
+#[test]
 fn a_schema_that_everybody_knows_is_no_file() {
     let url = "https://json-schema.org/draft/2020-12/schema";
     let of = |url: &str| {
