@@ -8,6 +8,7 @@ mod documentation;
 mod failures;
 mod journal;
 mod mutations;
+mod properties;
 mod rehearsal;
 mod runs;
 mod tools;
