@@ -54,6 +54,8 @@ pub struct Limits {
     pub deadline: Option<Duration>,
     /// The most nodes that run side by side.
     pub max_parallel: usize,
+    /// The most batches that run side by side.
+    pub batches: usize,
 }
 
 /// A step of a pathway.

@@ -79,6 +79,11 @@ const LIMITS: &[Field] = &[
     ),
     optional("deadline", Form::Duration, "How long a batch may take; then it is run again later."),
     optional("max_parallel", Form::Count(64), "The most nodes that run side by side."),
+    optional(
+        "batches",
+        Form::Count(1024),
+        "The most batches that run side by side; one for each partition unless given.",
+    ),
 ];
 
 /// A node.

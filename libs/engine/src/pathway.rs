@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pathway_kernel::{Rng, Violation};
 use pathway_resilience::Breaker;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::check::types;
 use crate::definition::{Fallback, OnError};
@@ -21,6 +22,8 @@ pub struct Pathway {
     pub(crate) rng: Rng,
     /// What must not be done twice.
     pub(crate) ledger: Ledger,
+    /// For each batch that may run.
+    pub(crate) turns: Semaphore,
 }
 
 /// What a node is run with.
@@ -43,7 +46,8 @@ impl Pathway {
         let steps: Option<Vec<Step>> =
             definition.nodes.iter().map(|node| step(&definition.name, node, tools)).collect();
         let (rng, ledger) = (tools.rng().clone(), tools.ledger().clone());
-        mistakes.verdict(steps.map(|steps| Self { definition, steps, rng, ledger }))
+        let turns = Semaphore::new(definition.limits.batches);
+        mistakes.verdict(steps.map(|steps| Self { definition, steps, rng, ledger, turns }))
     }
 
     /// The definition.

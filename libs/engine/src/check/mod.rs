@@ -10,6 +10,7 @@ mod references;
 pub(crate) mod types;
 
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
 use crate::definition::{Definition, DefinitionError, Limits, canonical, version};
 use crate::expression::Expression;
@@ -144,6 +145,7 @@ fn limits(limits: Option<&Value>) -> Limits {
         per_key: count("per_key", most),
         deadline: limits.and_then(|limits| limits.get("deadline")).and_then(duration),
         max_parallel: count("max_parallel", SIDE_BY_SIDE),
+        batches: count("batches", Semaphore::MAX_PERMITS),
     }
 }
 

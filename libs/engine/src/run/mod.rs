@@ -139,8 +139,10 @@ impl Pathway {
     /// Runs a batch. An event that fails for good does not touch the others; a failure that may pass parks them all.
     ///
     /// Dropped before it has ended, it converges all the same: nothing that a tool answers afterwards is used, and a later run of the batch is answered what has
-    /// been done.
+    /// been done. It waits for its turn where as many batches run as the definition lets.
     pub async fn run(&self, batch: Vec<Input>) -> BatchOutcome {
+        // Nobody closes it. A step of another pathway takes no turn: one that waited for its own caller would wait for ever.
+        let _turn = self.turns.acquire().await;
         let clock = Clock { begun: Instant::now(), until: self.deadline(), depth: 0 };
         let keyed = |input: Input| {
             let Position { epoch, partition, offset } = &input.position;

@@ -1,5 +1,6 @@
 //! Retry, breaker, fallback, deadlines and resumption, in paused time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -299,4 +300,41 @@ async fn a_timeline_says_when_each_node_began() {
     assert_eq!((nodes[0].started_after, nodes[0].attempts), (Duration::ZERO, 2));
     assert!(nodes[0].duration >= Duration::from_secs(2));
     assert_eq!(nodes[1].started_after, nodes[0].duration);
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_batches_run_side_by_side_as_the_definition_lets() {
+    /// Remembers how many calls were under way at once.
+    #[derive(Default)]
+    struct Busy {
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+    impl Tool for Busy {
+        fn name(&self) -> &'static str {
+            "act"
+        }
+        fn args(&self) -> &'static [ArgSpec] {
+            &[]
+        }
+        fn call<'a>(&'a self, _: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
+            Box::pin(async move {
+                let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+                self.most.fetch_max(now, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                self.now.fetch_sub(1, Ordering::SeqCst);
+                Ok(items.iter().map(|_| Ok(Value::Null)).collect())
+            })
+        }
+    }
+    for (limits, most) in [("", 5), ("limits: { batches: 2 }\n", 2)] {
+        let busy = Arc::<Busy>::default();
+        let yaml =
+            format!("pathway: p\non: {{ topic: t, key: input.id }}\n{limits}nodes:\n  a: {{ use: act }}\n");
+        let tools = Tools::default().with(Arc::clone(&busy) as Arc<dyn Tool>);
+        let pathway = Pathway::new(parse(&yaml).unwrap(), &tools).unwrap();
+        let runs = (0..5).map(|n| pathway.run(events(&[json!({"id": n})])));
+        futures_util::future::join_all(runs).await;
+        assert_eq!(busy.most.load(Ordering::SeqCst), most, "{limits}");
+    }
 }

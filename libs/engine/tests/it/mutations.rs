@@ -75,6 +75,7 @@ const MUTATIONS: &[(&str, &str, &[&str])] = &[
     ("batch: 64", "batch: 513", &["OUT_OF_RANGE limits.batch"]),
     ("batch: 64", "batch: many", &["OUT_OF_RANGE limits.batch"]),
     ("per_key: 1", "per_key: -1", &["OUT_OF_RANGE limits.per_key"]),
+    ("max_parallel: 2 }", "max_parallel: 2, batches: 0 }", &["OUT_OF_RANGE limits.batches"]),
     ("deadline: 30s", "deadline: 30", &["INVALID_DURATION limits.deadline"]),
     ("deadline: 30s", "deadline: 0s", &["INVALID_DURATION limits.deadline"]),
     ("deadline: 30s", "deadline: 25h", &["INVALID_DURATION limits.deadline"]),
