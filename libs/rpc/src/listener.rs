@@ -55,6 +55,14 @@ impl Listener {
             Kind::Memory(_) => None,
         }
     }
+
+    /// The next pipe that somebody has connected, for what stands between services in a test; none for a socket, and where nobody can connect any more.
+    pub async fn next_pipe(&mut self) -> Option<DuplexStream> {
+        match &mut self.0 {
+            Kind::Tcp(_) => None,
+            Kind::Memory(pipes) => pipes.recv().await?.ok(),
+        }
+    }
 }
 
 // === impl Connector ===

@@ -38,6 +38,12 @@ impl Running {
         Channel::new(self.name, self.way.clone(), ChannelConfig::default())
     }
 
+    /// The way to it, for a service that takes one.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.way.clone()
+    }
+
     /// Ends it and waits until it has drained.
     ///
     /// # Panics

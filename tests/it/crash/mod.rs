@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use pathway_testkit::{Layout, Run, Services, eventually};
 use serde_json::{Value, json};
 
-use crate::this_month;
+use crate::{from_environment, this_month};
 use model::Model;
 
 const EVENTS: usize = 3000;
@@ -72,11 +72,6 @@ fn killing_any_process_loses_nothing_and_doubles_nothing() {
     }
     let letters = services.pathway(&["dead-letters", "--json"]).succeeded().json();
     assert_eq!(letters["total"], 0, "nothing is dead because a peer was down");
-}
-
-/// How many rounds, and the seed: `PATHWAY_CRASH_ROUNDS` and `PATHWAY_SEED`.
-fn from_environment(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 /// What a round publishes for each user.

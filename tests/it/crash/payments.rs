@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use pathway_testkit::{Layout, Services, eventually};
 use serde_json::{Value, json};
 
-use super::from_environment;
+use crate::from_environment;
 
 const ORDERS: usize = 400;
 const KILLS: usize = 4;
