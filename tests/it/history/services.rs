@@ -1,0 +1,172 @@
+//! Datasync and analytics in the test's own process, over stores in a directory.
+
+use analytics::analytics_service_client::AnalyticsServiceClient;
+use analytics::apply_change_result::Result as Applied;
+use datasync::datasync_service_client::DatasyncServiceClient;
+use datasync::write_record_result::Result as Written;
+use pathway_analytics::{Analytics, Deps};
+use pathway_datasync::Datasync;
+use pathway_finance::{CivilDate, Currency, Money};
+use pathway_kernel::{Clock, ManualClock, Rng};
+use pathway_proto::google::r#type::Date;
+use pathway_proto::pathway::analytics::v1 as analytics;
+use pathway_proto::pathway::datasync::v1 as datasync;
+use pathway_proto::pathway::types::v1::{Notice, Origin, Record, RecordChange};
+use pathway_rpc::{Channel, from_money, to_date, to_money};
+use pathway_runtime::Env;
+use pathway_testkit::Running;
+use tempfile::TempDir;
+
+/// 2026-11-24, noon in UTC.
+const NOW: i64 = 1_795_521_600_000_000;
+
+pub(super) struct Services {
+    directory: TempDir,
+    running: Option<(Running, Running)>,
+    records: DatasyncServiceClient<Channel>,
+    figures: AnalyticsServiceClient<Channel>,
+}
+
+// === impl Services ===
+
+impl Services {
+    pub(super) async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (running, records, figures) = start(&directory).await;
+        Self { directory, running: Some(running), records, figures }
+    }
+
+    /// Ends both and starts them over the same stores.
+    pub(super) async fn restart(&mut self) {
+        if let Some((datasync, analytics)) = self.running.take() {
+            analytics.stop().await;
+            datasync.stop().await;
+        }
+        let (running, records, figures) = start(&self.directory).await;
+        (self.running, self.records, self.figures) = (Some(running), records, figures);
+    }
+
+    pub(super) async fn write(&self, writes: Vec<datasync::RecordWrite>) -> Vec<datasync::WriteOutcome> {
+        let answer =
+            self.records.clone().write_records(datasync::WriteRecordsRequest { writes }).await.unwrap();
+        let outcome = |result: datasync::WriteRecordResult| match result.result.unwrap() {
+            Written::Outcome(outcome) => Ok(outcome),
+            Written::Error(error) => Err(error),
+        };
+        answer.into_inner().results.into_iter().map(|result| outcome(result).unwrap()).collect()
+    }
+
+    /// Applies changes; answers what the user is told because of each.
+    pub(super) async fn apply(&self, changes: Vec<RecordChange>) -> Vec<Vec<Notice>> {
+        let answer =
+            self.figures.clone().apply_changes(analytics::ApplyChangesRequest { changes }).await.unwrap();
+        let told = |result: analytics::ApplyChangeResult| match result.result.unwrap() {
+            Applied::Outcome(outcome) => Ok(outcome.insights),
+            Applied::Error(error) => Err(error),
+        };
+        answer.into_inner().results.into_iter().map(|result| told(result).unwrap()).collect()
+    }
+
+    /// Waits until analytics has followed all imported history.
+    pub(super) async fn follow_history(&self) {
+        let (mut after, mut last) = (0, 0);
+        loop {
+            let request = datasync::ListChangesRequest {
+                after_sequence: after,
+                origin: Some(Origin::History.into()),
+                ..datasync::ListChangesRequest::default()
+            };
+            let page = self.records.clone().list_changes(request).await.unwrap().into_inner();
+            last = page.changes.last().map_or(last, |change| change.sequence);
+            if page.next_sequence <= after || page.changes.is_empty() {
+                break;
+            }
+            after = page.next_sequence;
+        }
+        self.figures.clone().await_changes(analytics::AwaitChangesRequest { sequence: last }).await.unwrap();
+    }
+
+    /// Sets a monthly limit of 20.00 for dining.
+    pub(super) async fn set_budget(&self, user_id: &str) {
+        let limit = to_money(Money::new(2_000, Currency::parse("USD").unwrap()));
+        let limits = vec![analytics::BudgetLimit { category: "dining".to_owned(), limit: Some(limit) }];
+        let request = analytics::SetBudgetsRequest {
+            user_id: user_id.to_owned(),
+            limits,
+            ..analytics::SetBudgetsRequest::default()
+        };
+        self.figures.clone().set_budgets(request).await.unwrap();
+    }
+
+    /// What is spent of the budget, in minor units.
+    pub(super) async fn spent_of_budget(&self, user_id: &str) -> i64 {
+        let request = analytics::ListBudgetsRequest { user_id: user_id.to_owned() };
+        let budgets = self.figures.clone().list_budgets(request).await.unwrap().into_inner().budgets;
+        from_money(budgets[0].spent.as_ref()).unwrap().minor()
+    }
+
+    /// A user's records that stand.
+    pub(super) async fn records(&self, user_id: &str) -> Vec<Record> {
+        let request = datasync::ListRecordsRequest {
+            user_id: user_id.to_owned(),
+            page_size: 1000,
+            ..datasync::ListRecordsRequest::default()
+        };
+        self.records.clone().list_records(request).await.unwrap().into_inner().records
+    }
+
+    pub(super) async fn spending(
+        &self,
+        user_id: &str,
+        start: &str,
+        end: &str,
+        currency: &str,
+    ) -> analytics::GetSpendingResponse {
+        let request = analytics::GetSpendingRequest {
+            user_id: user_id.to_owned(),
+            start: Some(date(start)),
+            end: Some(date(end)),
+            currency_code: currency.to_owned(),
+        };
+        self.figures.clone().get_spending(request).await.unwrap().into_inner()
+    }
+
+    pub(super) async fn explain(
+        &self,
+        user_id: &str,
+        start: &str,
+        end: &str,
+        currency: &str,
+    ) -> analytics::ExplainResponse {
+        let request = analytics::ExplainRequest {
+            user_id: user_id.to_owned(),
+            start: Some(date(start)),
+            end: Some(date(end)),
+            currency_code: currency.to_owned(),
+            page_size: 1000,
+            ..analytics::ExplainRequest::default()
+        };
+        self.figures.clone().explain(request).await.unwrap().into_inner()
+    }
+}
+
+type Started = ((Running, Running), DatasyncServiceClient<Channel>, AnalyticsServiceClient<Channel>);
+
+async fn start(directory: &TempDir) -> Started {
+    let env = || Env { clock: Clock::manual(&ManualClock::at(NOW)), rng: Rng::seeded(1) };
+    let path = || directory.path().to_owned();
+    let datasync =
+        Running::start::<Datasync>(|config: &mut pathway_datasync::Config| config.data_dir = path(), env())
+            .await;
+    let deps = Deps { env: env(), datasync: Some(datasync.target()) };
+    let analytics =
+        Running::start::<Analytics>(|config: &mut pathway_analytics::Config| config.data_dir = path(), deps)
+            .await;
+    let records = DatasyncServiceClient::new(datasync.channel());
+    let figures = AnalyticsServiceClient::new(analytics.channel());
+    ((datasync, analytics), records, figures)
+}
+
+fn date(text: &str) -> Date {
+    to_date(CivilDate::parse(text).unwrap())
+}
