@@ -27,6 +27,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use pathway_kernel::{Code, Fault};
 use serde_json::Value;
@@ -103,7 +104,10 @@ pub(crate) struct Ledger {
 /// A call with what it needs to go on alone.
 pub(crate) struct OnceCall {
     pub(crate) tool: Arc<dyn Tool>,
+    /// With the deadline of the batch.
     pub(crate) context: CallContext,
+    /// How long a piece may take.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) items: Vec<ToolItem>,
     pub(crate) on_unknown: OnUnknown,
 }
@@ -127,6 +131,8 @@ impl Ledger {
             let rest = call.items.split_off(call.items.len().min(PIECE));
             let next =
                 OnceCall { items: rest, tool: Arc::clone(&call.tool), context: call.context.clone(), ..call };
+            let own = call.timeout.map(|timeout| Instant::now() + timeout);
+            call.context.deadline = [own, next.context.deadline].into_iter().flatten().min();
             let journal = Arc::clone(&self.journal);
             let task =
                 self.under_way.spawn(async move { call.run(journal.as_ref()).await }.in_current_span());
@@ -186,6 +192,12 @@ impl OnceCall {
         let count = items.len();
         if count == 0 {
             return Vec::new();
+        }
+        if self.context.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            // A call that has no time left is not begun, for then nobody would know.
+            let late =
+                || Fault::new(Code::Unavailable, "NOT_BEGUN", "there was no time left to call the tool");
+            return (0..count).map(|_| Err(late())).collect();
         }
         let result = in_time(self.tool.as_ref(), &self.context, items).await;
         match result {

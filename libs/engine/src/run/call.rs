@@ -186,8 +186,10 @@ impl Attempt<'_> {
             deadline,
         };
         let result = if items.iter().any(|item| self.tool.effect(&item.args) == Effect::Once) {
-            let (tool, on_unknown) = (Arc::clone(self.tool), self.node.on_unknown);
-            self.pathway.ledger.call(OnceCall { tool, context, items, on_unknown }).await
+            let context = CallContext { deadline: self.clock.until, ..context };
+            let (tool, timeout, on_unknown) =
+                (Arc::clone(self.tool), self.node.timeout, self.node.on_unknown);
+            self.pathway.ledger.call(OnceCall { tool, context, timeout, items, on_unknown }).await
         } else {
             in_time(self.tool.as_ref(), &context, items).await
         };

@@ -30,6 +30,9 @@ use crate::expression::Scope;
 use crate::{CallContext, Node, Pathway, Position, ToolItem};
 use call::Attempt;
 
+/// The longest wait of somebody else's choice that a batch sits out. Beyond it the batch is parked, for whoever runs it to decide.
+const LONGEST_HINT: Duration = Duration::from_secs(30);
+
 /// An event to be run.
 #[derive(Debug, Clone)]
 pub struct Input {
@@ -253,12 +256,9 @@ impl Pathway {
                 }
             }
             let Some((_, first)) = passing.first() else { break };
-            let wait = node
-                .retry
-                .backoff
-                .delay(attempts - 1, &self.rng)
-                .max(first.retry_after().unwrap_or_default());
-            if attempts >= node.retry.attempts || !clock.leaves(wait) {
+            let hint = first.retry_after().unwrap_or_default();
+            let wait = node.retry.backoff.delay(attempts - 1, &self.rng).max(hint);
+            if attempts >= node.retry.attempts || hint > LONGEST_HINT || !clock.leaves(wait) {
                 failed.append(&mut passing);
                 break;
             }

@@ -338,3 +338,12 @@ async fn as_many_batches_run_side_by_side_as_the_definition_lets() {
         assert_eq!(busy.most.load(Ordering::SeqCst), most, "{limits}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_of_hours_is_not_sat_out_within_a_batch() {
+    let actor = Actor::new(|_, _| Err(away().with_retry_after(Duration::from_secs(3_600))));
+    let pathway = pathway(&actor, "retry: { attempts: 5 }");
+    let begun = Instant::now();
+    assert_eq!(parked(&pathway, &[json!({"id": 1})]).await.retry_after(), Some(Duration::from_secs(3_600)));
+    assert_eq!((actor.calls().len(), begun.elapsed()), (1, Duration::ZERO));
+}

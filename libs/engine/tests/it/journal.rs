@@ -263,3 +263,37 @@ fn a_definition_says_it_in_one_of_three_words() {
     assert_eq!(mistakes[0].path, "nodes.a.on_unknown");
     assert!(mistakes[0].hint.contains("retry"), "{}", mistakes[0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_is_a_pieces_own_and_no_piece_is_begun_without_time() {
+    // Each piece takes four seconds of its five; the batch as a whole has ten.
+    struct Slow(Charge);
+    impl Tool for Slow {
+        fn name(&self) -> &'static str {
+            "charge"
+        }
+        fn args(&self) -> &'static [ArgSpec] {
+            self.0.args()
+        }
+        fn effect(&self, args: &Value) -> Effect {
+            self.0.effect(args)
+        }
+        fn call<'a>(&'a self, context: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                self.0.call(context, items).await
+            })
+        }
+    }
+    let slow = Arc::new(Slow(Charge::new(&[])));
+    let tools = Tools::default().with(Arc::clone(&slow) as Arc<dyn Tool>);
+    let yaml = "pathway: p\non: { topic: t, key: input.id }\nlimits: { deadline: 8s }\nnodes:\n  pay: { use: charge, timeout: 5s, with: { what: '${input.id}' } }\noutput: '${nodes.pay}'\n";
+    let pathway = Pathway::new(parse(yaml).unwrap(), &tools).unwrap();
+    let data: Vec<Value> = (0..96).map(|n| json!({"id": n})).collect();
+    // Three pieces of 32: two have time, the third is not begun.
+    let BatchOutcome::Park(fault) = pathway.run(events(&data)).await else { panic!("it had no time") };
+    assert_eq!(fault.reason(), "NOT_BEGUN");
+    assert_eq!(slow.0.charges().len(), 64);
+    assert!(run(&pathway, &data).await.iter().all(|outcome| outcome.failure.is_none()));
+    assert_eq!(slow.0.charges().len(), 96, "and each was charged once");
+}

@@ -60,7 +60,7 @@ impl Methods {
         let pool = match known {
             Some(pool) => pool,
             None => {
-                let pool = self.ask(service, context).await?;
+                let pool = self.ask(service, context).await.map_err(not_done)?;
                 let fresh = (pool.clone(), Instant::now() + FRESH);
                 self.services
                     .lock()
@@ -150,6 +150,15 @@ fn add(files: &mut BTreeMap<String, FileDescriptorProto>, told: Vec<Vec<u8>>) ->
 
 fn first_missing(files: &BTreeMap<String, FileDescriptorProto>) -> Option<String> {
     files.values().flat_map(|file| &file.dependency).find(|name| !files.contains_key(*name)).cloned()
+}
+
+/// Nothing has been called yet, whatever went wrong: a code that leaves that open would be wrong here.
+fn not_done(fault: Fault) -> Fault {
+    if matches!(fault.code(), Code::DeadlineExceeded | Code::Cancelled | Code::Internal) {
+        let message = "the server did not tell its methods";
+        return Fault::new(Code::Unavailable, "NO_REFLECTION", message).with_source(fault);
+    }
+    fault
 }
 
 fn unknown(message: String) -> Fault {
