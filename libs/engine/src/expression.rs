@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use cel::objects::{Key, Map};
-use cel::{Context, Program};
+use cel::{Context, ExecutionError, Program};
 use pathway_kernel::{Code, Fault};
 use serde_json::{Map as Object, Number, Value};
 
@@ -126,8 +126,40 @@ impl Expression {
         if let Some(item) = scope.item {
             context.add_variable_from_value("item", to_cel(item));
         }
-        let value = program.execute(&context).map_err(|error| failed(error.to_string()))?;
+        let value = program.execute(&context).map_err(|error| failed(self.reason(&error)))?;
         from_cel(&value).ok_or_else(|| failed("its value has no JSON form".to_owned()))
+    }
+
+    /// Why it failed, in words that tell kinds of values and never a value: CEL's own words repeat them, whole events among them, and a failure is logged and kept.
+    fn reason(&self, error: &ExecutionError) -> String {
+        use ExecutionError as E;
+        let of = |value: &cel::Value| value.type_of().to_string();
+        match error {
+            // A key that the expression does not spell comes from the event.
+            E::NoSuchKey(key) if self.source.contains(key.as_str()) => format!("there is no `{key}`"),
+            E::NoSuchKey(_) => "there is no such key".to_owned(),
+            // The kinds of its arguments.
+            E::NoSuchOverload(overload) => overload.to_string(),
+            E::InvalidArgumentCount { .. } | E::UndeclaredReference(_) | E::MissingArgumentOrTarget => {
+                error.to_string()
+            }
+            E::ValuesNotComparable(one, other) => format!("{} and {} cannot be compared", of(one), of(other)),
+            E::UnsupportedBinaryOperator(operator, one, other) => {
+                format!("there is no `{operator}` of {} and {}", of(one), of(other))
+            }
+            E::NotSupportedAsMethod { method, target } => format!("{} has no `{method}`", of(target)),
+            E::UnsupportedTargetType { target } => format!("{} is no argument", of(target)),
+            // What it got is told with its value in places.
+            E::UnexpectedType { want, .. } => format!("something else stands where {want} belongs"),
+            E::UnsupportedKeyType(key) => format!("{} is no key", of(key)),
+            E::UnsupportedIndex(index, value) => format!("{} has no index of {}", of(value), of(index)),
+            E::FunctionError { function, .. } => format!("`{function}` fails for this value"),
+            E::DivisionByZero(_) | E::RemainderByZero(_) => "it divides by zero".to_owned(),
+            E::Overflow(operator, ..) => format!("`{operator}` overflows"),
+            E::IndexOutOfBounds(_) => "an index is out of bounds".to_owned(),
+            E::DuplicateKey(_) => "a key is there twice".to_owned(),
+            _ => "it fails for these values".to_owned(),
+        }
     }
 }
 
@@ -235,6 +267,61 @@ mod tests {
         assert_eq!(evaluate("input.list.map(x, x * 2)").unwrap(), json!([2, 4]));
         assert_eq!(evaluate("true").unwrap(), json!(true));
         assert_eq!(evaluate("input.nothing > 2").unwrap_err().reason(), "EXPRESSION_FAILED");
+    }
+
+    #[test]
+    fn a_failure_repeats_no_value() {
+        let input =
+            json!({"secret": "Asha-4711", "n": 4711, "list": ["Asha-4711"], "more": {"Asha-4711": 4711}});
+        let scope = Scope { input: &input, nodes: &Value::Null, item: None };
+        for source in [
+            "input % -1",
+            "input.secret / 2",
+            "input.secret > 1",
+            "input.secret - input.n",
+            "-input.secret",
+            "input.n / 0",
+            "input.n % 0",
+            "input.n + 9223372036854775807",
+            "input[input.secret]",
+            "input.more[input.n]",
+            "input.list[input.n]",
+            "input.list['a']",
+            "input.nothing.x > 1",
+            "int(input.secret)",
+            "timestamp(input.secret)",
+            "duration(input.secret)",
+            "input.secret.matches('(')",
+            "input.secret.startsWith(input.n)",
+            "{input.n: 1, input.n: 2}",
+            "{input.list: 1}",
+            "input.more.map(k, k + 1)",
+            "input.n()",
+            "input.secret.size(1, 2)",
+            "size(input.n)",
+            "uint(-input.n)",
+            "bytes(input.secret)",
+            "timestamp('2026-11-24T00:00:00Z')",
+            "!input.secret",
+            "input.secret && true",
+            "input.secret ? 1 : 2",
+            "input.n in input.n",
+            "input.n.all(x, x > 1)",
+        ] {
+            let Ok(expression) = Expression::parse(source) else { continue };
+            let Err(fault) = expression.evaluate(scope) else { continue };
+            let message = fault.message().to_owned();
+            assert!(!message.contains("4711"), "{message}");
+            assert!(!message.contains("these values"), "`{source}` deserves a reason");
+        }
+        let why = |source: &str| {
+            Expression::parse(source).unwrap().evaluate(scope).unwrap_err().message().to_owned()
+        };
+        assert_eq!(
+            why("input.more.x > 1"),
+            "the expression `input.more.x > 1` cannot be evaluated: there is no `x`"
+        );
+        assert!(why("input % -1").ends_with("there is no `rem` of map and int"));
     }
 
     #[test]
