@@ -7,6 +7,7 @@ mod bad_input;
 mod bench;
 mod command_line;
 mod crash;
+mod fuzz;
 mod history;
 mod import;
 mod simulation;

@@ -25,5 +25,6 @@ mod store;
 
 pub use config::{Config, FeedConfig, ImportConfig};
 pub use error::{DatasyncError, MappingError, StatementError};
+pub use import::{Examined, examine};
 pub use records::Identity;
 pub use service::Datasync;

@@ -22,6 +22,7 @@ use pathway_finance::{Currency, Fingerprints};
 pub(crate) use mapping::Mapping;
 pub use mapping::MappingError;
 
+use crate::error::DatasyncError;
 use crate::records::{Content, Identity};
 
 /// How many lines of a file may be rejected: enough for any statement, and an answer that can still be sent and read.
@@ -67,6 +68,15 @@ pub(crate) struct Rejected {
     pub(crate) line: u64,
     /// What is wrong and what would be right.
     pub(crate) reason: String,
+}
+
+/// What a statement holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Examined {
+    /// How many lines can be imported.
+    pub lines: usize,
+    /// How many cannot be read.
+    pub rejected: usize,
 }
 
 /// Why a file as a whole cannot be read.
@@ -170,6 +180,17 @@ impl Drafts {
         self.rejected.push(Rejected { line, reason: problems.join("; ") });
         Ok(())
     }
+}
+
+/// Reads a statement as a datasync with the default configuration would, and imports nothing.
+///
+/// # Errors
+/// Where the file as a whole cannot be read.
+pub fn examine(content: &[u8]) -> Result<Examined, DatasyncError> {
+    let currency = Currency::parse("USD").map_err(|_| DatasyncError::Corrupt("currency"))?;
+    let defaults = Defaults { user_id: "nobody".to_owned(), account: "none".to_owned(), currency };
+    let statement = read(content, Format::Auto, &defaults, &Mapping::load(None)?)?;
+    Ok(Examined { lines: statement.lines.len(), rejected: statement.rejected.len() })
 }
 
 /// Reads a statement.
