@@ -166,7 +166,9 @@ impl OnceCall {
         for (&at, standing) in once.iter().zip(standings) {
             results[at] = match (standing, self.on_unknown) {
                 (Standing::New, _) | (Standing::Unknown, OnUnknown::Retry) => None,
-                (Standing::Unknown, OnUnknown::Ask | OnUnknown::Skip) => Some(Err(self.unknown())),
+                (Standing::Unknown, OnUnknown::Ask | OnUnknown::Skip) => {
+                    Some(Err(self.unknown("it was begun, and no answer of it was kept")))
+                }
                 (Standing::Answered(answer), _) => Some(Ok(answer)),
             };
         }
@@ -224,13 +226,16 @@ impl OnceCall {
                 Err(fault)
             }
             Err(fault) if self.on_unknown == OnUnknown::Retry => Err(fault),
-            Err(fault) => Err(self.unknown().with_source(fault)),
+            Err(fault) => {
+                let why = fault.message().to_owned();
+                Err(self.unknown(&why).with_source(fault))
+            }
         }
     }
 
-    fn unknown(&self) -> Fault {
+    fn unknown(&self, why: &str) -> Fault {
         let message = format!(
-            "whether `{}` did its work is not known: look at the other side, then redrive the event to call it again, or discard it",
+            "whether `{}` did its work is not known ({why}): look at the other side, then redrive the event to call it again, or discard it",
             self.context.node
         );
         Fault::new(Code::FailedPrecondition, OUTCOME_UNKNOWN, message)
