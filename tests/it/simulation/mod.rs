@@ -62,8 +62,13 @@ async fn round(seed: u64) {
                 ..processor::Event::default()
             }
         });
-        positions.extend(publish(&services, events.collect()).await);
-        network.attempts(rng.usize(1..8)).await;
+        let accepted = publish(&services, events.collect()).await;
+        // In the middle of it, unless it has gone through before.
+        tokio::select! {
+            () = network.attempts(rng.usize(1..8)) => {}
+            () = await_processed(&services, accepted.clone()) => {}
+        }
+        positions.extend(accepted);
     }
     network.heal();
     await_processed(&services, positions.clone()).await;
