@@ -51,7 +51,12 @@ impl Point {
         let resident: Vec<Value> = self
             .used
             .iter()
-            .map(|(name, usage)| json!({"name": format!("pathway-{name}"), "rss_mib": mib(usage.resident_kib)}))
+            .map(|(name, usage)| {
+                let mut process = report::per_1000(*usage, self.events);
+                process.insert("name".to_owned(), json!(format!("pathway-{name}")));
+                process.insert("rss_mib".to_owned(), json!(mib(usage.resident_kib)));
+                Value::Object(process)
+            })
             .collect();
         let mut document = json!({
             "stored": self.stored,
