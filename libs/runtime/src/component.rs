@@ -4,16 +4,19 @@ use std::future::Future;
 
 use pathway_kernel::{Clock, Fault, Rng};
 use pathway_rpc::{Listener, Routes};
+use pathway_telemetry::Telemetry;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-/// What a service takes from the world besides its peers: time and chance.
+/// What a service takes from the world besides its peers: time, chance, and somebody to tell how it goes.
 #[derive(Debug, Clone)]
 pub struct Env {
     /// Wall time.
     pub clock: Clock,
     /// Chance.
     pub rng: Rng,
+    /// Its metrics and traces.
+    pub telemetry: Telemetry,
 }
 
 /// A service: built from its configuration and what it depends on, then run on a listener until it is told to end.
@@ -44,9 +47,9 @@ pub trait Component: Sized + Send + 'static {
 // === impl Env ===
 
 impl Env {
-    /// The machine's clock, and chance seeded by the operating system.
+    /// The machine's clock, and chance seeded by the operating system. Nobody is told anything.
     #[must_use]
     pub fn system() -> Self {
-        Self { clock: Clock::system(), rng: Rng::system() }
+        Self { clock: Clock::system(), rng: Rng::system(), telemetry: Telemetry::default() }
     }
 }

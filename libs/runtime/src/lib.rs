@@ -5,14 +5,17 @@
 //! - [`load`] layers the configuration: the embedded commented defaults, a file, the environment, the command line. The defaults name every
 //!   key, so a key that they lack is a mistake and is refused with its path.
 //! - [`Claim`] keeps two processes from one data directory.
+//! - [`init_telemetry`] reads how a process's logs look and how much of its traces is kept.
 //! - [`main`] is what a service's binary does: parse, telemetry, configuration, bind early, build, run, drain with a deadline.
 
 mod claim;
 mod component;
 mod config;
 mod process;
+mod telemetry;
 
 pub use claim::{Claim, ClaimError};
 pub use component::{Component, Env};
 pub use config::{Arguments, ConfigError, load, load_table};
 pub use process::{check_exposure, main, shutdown_signal};
+pub use telemetry::init_telemetry;

@@ -8,11 +8,10 @@ use std::time::Duration;
 use clap::{Args as _, Command, FromArgMatches as _};
 use pathway_kernel::{Code, Fault};
 use pathway_rpc::Listener;
-use pathway_telemetry::{LogFormat, TelemetryConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::load_table;
-use crate::{Arguments, Claim, Component, Env};
+use crate::{Arguments, Claim, Component, Env, init_telemetry};
 
 /// How long a service may take to end, its own drain included.
 const END_WITHIN: Duration = Duration::from_secs(10);
@@ -87,7 +86,7 @@ async fn run<S: Component>(arguments: &Arguments) -> Result<(), Box<dyn Error>> 
         .map_err(|_| format!("`listen` is {listen:?}; give an address and a port such as 127.0.0.1:7001"))?;
     check_exposure(address, arguments.insecure)?;
     let config = crate::load(S::NAME, S::DEFAULTS, arguments)?;
-    let _telemetry = pathway_telemetry::init(&TelemetryConfig { service: S::NAME, format: LogFormat::Auto })?;
+    let telemetry = init_telemetry(S::NAME, &table)?;
 
     // Bound before anything is opened: a port that is taken is found at once.
     let listener =
@@ -95,7 +94,8 @@ async fn run<S: Component>(arguments: &Arguments) -> Result<(), Box<dyn Error>> 
     let bound = listener.local_addr().unwrap_or(address);
     let _claim = Claim::for_config(S::NAME, &table)?;
     let signal = shutdown_signal()?;
-    let service = S::build(config, S::Deps::from(Env::system())).await?;
+    let env = Env { telemetry: telemetry.of(S::NAME)?, ..Env::system() };
+    let service = S::build(config, S::Deps::from(env)).await?;
     tracing::info!(service = S::NAME, address = %bound, "ready");
 
     let shutdown = CancellationToken::new();

@@ -8,9 +8,17 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+/// A trace context on its way through a topic, as its two headers. Both are empty where nothing is traced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Which trace, which span of it, and whether it is kept.
+    pub traceparent: String,
+    /// What the tracing systems on the way have added.
+    pub tracestate: String,
+}
+
 struct Headers<'a>(&'a mut HeaderMap);
 struct ReadHeaders<'a>(&'a HeaderMap);
-struct Traceparent(Option<String>);
 
 /// Writes the current span's context into outgoing headers.
 pub fn inject(headers: &mut HeaderMap) {
@@ -20,21 +28,22 @@ pub fn inject(headers: &mut HeaderMap) {
 /// The context that incoming headers carry; an empty one where they carry none.
 #[must_use]
 pub fn extract(headers: &HeaderMap) -> Context {
-    TraceContextPropagator::new().extract(&ReadHeaders(headers))
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &ReadHeaders(headers))
 }
 
-/// The current span's context as a `traceparent`, to be stored with an event. None where nothing is traced.
+/// The current span's context, to be stored with an event.
 #[must_use]
-pub fn current_traceparent() -> Option<String> {
-    let mut carrier = Traceparent(None);
-    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut carrier);
-    carrier.0
+pub fn current() -> Carried {
+    let mut carried = Carried::default();
+    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut carried);
+    carried
 }
 
-/// Makes `span`, which must not have been entered yet, a child of a stored `traceparent`. A malformed one is ignored: a trace is not worth an event.
-pub fn set_parent(span: &Span, traceparent: &str) {
-    let carrier = Traceparent(Some(traceparent.to_owned()));
-    set_remote_parent(span, TraceContextPropagator::new().extract(&carrier));
+/// Makes `span`, which must not have been entered yet, a child of a carried context. A malformed one is ignored: a trace is not worth an event.
+pub fn set_parent(span: &Span, carried: &Carried) {
+    if !span.is_disabled() {
+        set_remote_parent(span, carried.context());
+    }
 }
 
 /// Makes `span`, which must not have been entered yet, a child of a context from elsewhere.
@@ -45,6 +54,19 @@ pub fn set_remote_parent(span: &Span, parent: Context) {
     }
 }
 
+/// Links `span` to a carried context.
+pub fn link(span: &Span, carried: &Carried) {
+    if !span.is_disabled() {
+        span.add_link(carried.context().span().span_context().clone());
+    }
+}
+
+/// Whether a span is kept, so that it pays to say more about it.
+#[must_use]
+pub fn is_recorded(span: &Span) -> bool {
+    !span.is_disabled() && span.context().span().span_context().is_sampled()
+}
+
 /// The trace that a span belongs to, in hexadecimal; empty where nothing is traced.
 #[must_use]
 pub fn trace_id(span: &Span) -> String {
@@ -53,10 +75,64 @@ pub fn trace_id(span: &Span) -> String {
     if id == opentelemetry::TraceId::INVALID { String::new() } else { id.to_string() }
 }
 
+// === impl Carried ===
+
+impl Carried {
+    /// Whether the trace is kept, read from the last of the flags. It is asked for every event, so nothing is taken apart.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        let flags = self.traceparent.as_bytes();
+        flags.len() == 55
+            && flags
+                .last()
+                .is_some_and(|digit| matches!(digit, b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f'))
+    }
+
+    /// The trace, in hexadecimal; empty where it is not kept, for then there is nothing to look at.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        if self.is_sampled() { self.traceparent.get(3..35).unwrap_or_default() } else { "" }
+    }
+
+    /// As a parent; an empty context where this is none.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        TraceContextPropagator::new().extract_with_context(&Context::new(), self)
+    }
+}
+
+impl Injector for Carried {
+    fn set(&mut self, key: &str, value: String) {
+        match key {
+            "traceparent" => self.traceparent = value,
+            "tracestate" => self.tracestate = value,
+            _ => {}
+        }
+    }
+}
+
+impl Extractor for Carried {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            "traceparent" => Some(&self.traceparent),
+            "tracestate" => Some(&self.tracestate),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec!["traceparent", "tracestate"]
+    }
+}
+
 // === impl Headers ===
 
 impl Injector for Headers<'_> {
     fn set(&mut self, key: &str, value: String) {
+        // An empty `tracestate` says nothing.
+        if value.is_empty() {
+            return;
+        }
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
             self.0.insert(name, value);
         }
@@ -75,26 +151,6 @@ impl Extractor for ReadHeaders<'_> {
     }
 }
 
-// === impl Traceparent ===
-
-impl Injector for Traceparent {
-    fn set(&mut self, key: &str, value: String) {
-        if key == "traceparent" {
-            self.0 = Some(value);
-        }
-    }
-}
-
-impl Extractor for Traceparent {
-    fn get(&self, key: &str) -> Option<&str> {
-        if key == "traceparent" { self.0.as_deref() } else { None }
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        vec!["traceparent"]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use opentelemetry::trace::TracerProvider as _;
@@ -102,6 +158,10 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
+
+    fn carried(traceparent: &str) -> Carried {
+        Carried { traceparent: traceparent.to_owned(), tracestate: "vendor=7".to_owned() }
+    }
 
     #[test]
     fn a_trace_goes_on_behind_a_topic_and_behind_a_call() {
@@ -112,8 +172,10 @@ mod tests {
             let (stored, headers) = publish.in_scope(|| {
                 let mut headers = HeaderMap::new();
                 inject(&mut headers);
-                (current_traceparent().unwrap(), headers)
+                (current(), headers)
             });
+            assert!(stored.is_sampled());
+            assert_eq!(stored.trace_id(), trace_id(&publish));
             let execute = tracing::info_span!("execute");
             set_parent(&execute, &stored);
             assert_eq!(trace_id(&execute), trace_id(&publish));
@@ -124,9 +186,28 @@ mod tests {
     }
 
     #[test]
+    fn what_the_tracing_systems_on_the_way_have_added_goes_along() {
+        let context = carried("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").context();
+        assert_eq!(context.span().span_context().trace_state().header(), "vendor=7");
+    }
+
+    #[test]
+    fn a_trace_that_is_not_kept_has_no_id_to_look_at() {
+        let kept = carried("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        assert_eq!(kept.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        let dropped = carried("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+        assert!(!dropped.is_sampled());
+        assert_eq!(dropped.trace_id(), "");
+        for nonsense in ["", "01", "00-é-1"] {
+            assert!(!carried(nonsense).is_sampled(), "{nonsense}");
+            assert!(!carried(nonsense).context().span().span_context().is_valid(), "{nonsense}");
+        }
+    }
+
+    #[test]
     fn without_tracing_there_is_no_context() {
-        assert_eq!(current_traceparent(), None);
+        assert_eq!(current(), Carried::default());
         assert_eq!(trace_id(&Span::current()), "");
-        set_parent(&Span::current(), "nonsense");
+        set_parent(&Span::current(), &carried("nonsense"));
     }
 }

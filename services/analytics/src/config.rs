@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use pathway_store::{StoreConfig, StoreSettings};
+use pathway_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// The commented defaults, with every key that there is.
@@ -22,6 +23,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// The store.
     pub store: StoreSettings,
+    /// Logs and traces.
+    pub telemetry: TelemetrySettings,
     /// The other services.
     pub peers: PeersConfig,
 }

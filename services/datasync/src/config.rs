@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pathway_store::{StoreConfig, StoreSettings};
+use pathway_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// The commented defaults, with every key that there is.
@@ -23,6 +24,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// The store.
     pub store: StoreSettings,
+    /// Logs and traces.
+    pub telemetry: TelemetrySettings,
     /// Statement import.
     pub import: ImportConfig,
     /// The change feed.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pathway_store::{StoreConfig, StoreSettings};
+use pathway_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// The commented defaults, with every key that there is.
@@ -21,6 +22,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// The store.
     pub store: StoreSettings,
+    /// Logs and traces.
+    pub telemetry: TelemetrySettings,
     /// The live stream.
     pub watch: WatchConfig,
 }

@@ -15,8 +15,11 @@ use pathway_kernel::{Code, Fault};
 use pathway_notifications::Notifications;
 use pathway_processor::{Peers, Processor};
 use pathway_rpc::{Listener, Routes, Server, ServerConfig, Target, memory};
-use pathway_runtime::{Arguments, Claim, ClaimError, Component, Env, check_exposure, load, shutdown_signal};
-use pathway_telemetry::{LogFormat, TelemetryConfig};
+use pathway_runtime::{
+    Arguments, Claim, ClaimError, Component, Env, check_exposure, init_telemetry, load, load_table,
+    shutdown_signal,
+};
+use pathway_telemetry::Guard;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -41,28 +44,31 @@ const END_WITHIN: Duration = Duration::from_secs(10);
 // === impl AllInOne ===
 
 impl AllInOne {
-    /// Builds the four services over a data directory and starts them.
+    /// Builds the four services over a data directory, each in the environment of its name, and starts them.
     ///
     /// # Errors
     /// Where a configuration does not fit or a store cannot be opened.
-    pub async fn start(data_dir: &Path, env: Env) -> Result<Self, Fault> {
+    pub async fn start(
+        data_dir: &Path,
+        env: impl Fn(&'static str) -> Result<Env, Fault>,
+    ) -> Result<Self, Fault> {
         let (services, shutdown) = (JoinSet::new(), CancellationToken::new());
         let mut all = Self { services, routes: Routes::default(), ways: Vec::new(), shutdown };
-        let datasync = all.add::<Datasync>(data_dir, env.clone()).await?;
-        let notifications = all.add::<Notifications>(data_dir, env.clone()).await?;
-        let deps = pathway_analytics::Deps { env: env.clone(), datasync: Some(datasync.clone()) };
+        let datasync = all.add::<Datasync>(data_dir, env(Datasync::NAME)?).await?;
+        let notifications = all.add::<Notifications>(data_dir, env(Notifications::NAME)?).await?;
+        let deps = pathway_analytics::Deps { env: env(Analytics::NAME)?, datasync: Some(datasync.clone()) };
         let analytics = all.add::<Analytics>(data_dir, deps).await?;
         let peers = Peers { datasync, analytics, notifications };
-        all.add::<Processor>(data_dir, pathway_processor::Deps { env, peers: Some(peers) }).await?;
+        let deps = pathway_processor::Deps { env: env(Processor::NAME)?, peers: Some(peers) };
+        all.add::<Processor>(data_dir, deps).await?;
         Ok(all)
     }
 
     /// Builds a service, starts it on a listener within the process, and answers the way to it.
     async fn add<S: Component>(&mut self, data_dir: &Path, deps: S::Deps) -> Result<Target, Fault> {
         let arguments = Arguments { data_dir: Some(data_dir.to_owned()), ..Arguments::default() };
-        let config = load(S::NAME, S::DEFAULTS, &arguments).map_err(|error| {
-            Fault::new(Code::InvalidArgument, "INVALID_CONFIGURATION", format!("{}: {error}", S::NAME))
-        })?;
+        let config =
+            load(S::NAME, S::DEFAULTS, &arguments).map_err(|error| misconfigured(S::NAME, &error))?;
         let service = S::build(config, deps).await?;
         self.routes = std::mem::take(&mut self.routes).merge(service.routes());
         let (connector, listener) = memory();
@@ -106,8 +112,7 @@ impl AllInOne {
 /// `pathway up`
 pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
     check_exposure(args.listen, args.insecure)?;
-    let telemetry = TelemetryConfig { service: "pathway", format: LogFormat::Auto };
-    let _telemetry = pathway_telemetry::init(&telemetry).map_err(Fault::internal)?;
+    let telemetry = telemetry()?;
     // Bound before anything is opened: a port that is taken is found at once.
     let listener = Listener::bind(args.listen).await.map_err(|error| {
         let message = format!("cannot listen on {}: {error}; --listen names another address", args.listen);
@@ -119,7 +124,11 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
     if args.fresh {
         remove_stores(&args.data_dir)?;
     }
-    let all = AllInOne::start(&args.data_dir, Env::system()).await?;
+    let env = |service| {
+        let telemetry = telemetry.of(service).map_err(|error| misconfigured("telemetry", &error))?;
+        Ok(Env { telemetry, ..Env::system() })
+    };
+    let all = AllInOne::start(&args.data_dir, env).await?;
     tracing::info!(service = "pathway", %address, "ready");
 
     let shutdown = CancellationToken::new();
@@ -135,6 +144,19 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
     });
     serving.await.map_err(Fault::internal)??;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Logs look, and traces are kept, as the processor's configuration says: whatever happens here begins there.
+fn telemetry() -> Result<Guard, Fault> {
+    let environment: Vec<(String, String)> = std::env::vars().collect();
+    let name = Processor::NAME;
+    let table = load_table(name, Processor::DEFAULTS, &Arguments::default(), &environment)
+        .map_err(|error| misconfigured(name, &error))?;
+    init_telemetry("pathway", &table).map_err(|error| misconfigured("telemetry", &error))
+}
+
+fn misconfigured(what: &str, error: &dyn std::error::Error) -> Fault {
+    Fault::new(Code::InvalidArgument, "INVALID_CONFIGURATION", format!("{what}: {error}"))
 }
 
 /// Replays the sample as any other client would. The services go on whatever comes of it.

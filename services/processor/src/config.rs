@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pathway_store::{StoreConfig, StoreSettings};
+use pathway_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// The commented defaults, with every key that there is.
@@ -25,6 +26,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// The store.
     pub store: StoreSettings,
+    /// Logs and traces.
+    pub telemetry: TelemetrySettings,
     /// The topics.
     pub topics: TopicsSettings,
     /// The pathways.

@@ -56,7 +56,7 @@ impl Processing {
         events: Vec<Envelope>,
     ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
         let owner = self.owner(topic)?;
-        let traceparent = pathway_telemetry::current_traceparent().unwrap_or_default();
+        let traceparent = pathway_telemetry::current().traceparent;
         let now_us = self.clock.now_us();
         // An event that is let in must not overtake one of its key that was not.
         let mut full = HashSet::new();

@@ -284,7 +284,11 @@ fn batch_span(events: &[Event]) -> tracing::Span {
     let span =
         tracing::info_span!("process", otel.kind = "consumer", messaging.batch.message_count = events.len());
     if let [event] = events {
-        pathway_telemetry::set_parent(&span, &event.envelope.traceparent);
+        let carried = pathway_telemetry::Carried {
+            traceparent: event.envelope.traceparent.clone(),
+            ..Default::default()
+        };
+        pathway_telemetry::set_parent(&span, &carried);
     }
     span
 }

@@ -44,8 +44,11 @@ impl Service {
         let running = runtime.block_on(async {
             let nowhere = || Target::Memory(memory().0);
             let peers = Peers { datasync: nowhere(), analytics: nowhere(), notifications: nowhere() };
-            let env =
-                Env { clock: Clock::manual(&ManualClock::at(1_795_521_600_000_000)), rng: Rng::seeded(1) };
+            let env = Env {
+                clock: Clock::manual(&ManualClock::at(1_795_521_600_000_000)),
+                rng: Rng::seeded(1),
+                ..Env::system()
+            };
             let set = |config: &mut pathway_processor::Config| config.data_dir = directory.path().to_owned();
             Running::start::<Processor>(set, Deps { env, peers: Some(peers) }).await
         });

@@ -153,7 +153,7 @@ impl Services {
 type Started = ((Running, Running), DatasyncServiceClient<Channel>, AnalyticsServiceClient<Channel>);
 
 async fn start(directory: &TempDir) -> Started {
-    let env = || Env { clock: Clock::manual(&ManualClock::at(NOW)), rng: Rng::seeded(1) };
+    let env = || Env { clock: Clock::manual(&ManualClock::at(NOW)), rng: Rng::seeded(1), ..Env::system() };
     let path = || directory.path().to_owned();
     let datasync =
         Running::start::<Datasync>(|config: &mut pathway_datasync::Config| config.data_dir = path(), env())

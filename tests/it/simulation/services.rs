@@ -36,7 +36,7 @@ pub(super) struct Services {
 impl Services {
     pub(super) async fn start(seed: u64, network: &Network) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let env = || Env { clock: Clock::system(), rng: Rng::seeded(seed) };
+        let env = || Env { clock: Clock::system(), rng: Rng::seeded(seed), ..Env::system() };
         let path = || directory.path().to_owned();
         let datasync = Running::start::<Datasync>(
             |config: &mut pathway_datasync::Config| config.data_dir = path(),

@@ -29,7 +29,7 @@ const NOW: i64 = 1_795_521_600_000_000;
 impl Service {
     /// Starts it over a data directory, with a way to datasync.
     pub(crate) async fn start(directory: &TempDir, datasync: Target) -> Self {
-        let env = Env { clock: Clock::manual(&ManualClock::at(NOW)), rng: Rng::seeded(1) };
+        let env = Env { clock: Clock::manual(&ManualClock::at(NOW)), rng: Rng::seeded(1), ..Env::system() };
         let set = |config: &mut Config| {
             config.data_dir = directory.path().to_owned();
         };

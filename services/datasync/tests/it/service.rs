@@ -29,7 +29,8 @@ impl Service {
             config.data_dir = directory.path().to_owned();
             change(config);
         };
-        let running = Running::start::<Datasync>(set, Env { clock, rng: Rng::seeded(1) }).await;
+        let running =
+            Running::start::<Datasync>(set, Env { clock, rng: Rng::seeded(1), ..Env::system() }).await;
         let client = DatasyncServiceClient::new(running.channel())
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
             .max_decoding_message_size(MAX_MESSAGE_BYTES);

@@ -28,7 +28,8 @@ impl Service {
             config.data_dir = directory.path().to_owned();
             change(config);
         };
-        let running = Running::start::<Notifications>(set, Env { clock, rng: Rng::seeded(1) }).await;
+        let running =
+            Running::start::<Notifications>(set, Env { clock, rng: Rng::seeded(1), ..Env::system() }).await;
         Self { client: NotificationsServiceClient::new(running.channel()), running }
     }
 

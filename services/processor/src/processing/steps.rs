@@ -42,7 +42,7 @@ impl Processing {
         &self,
         steps: Vec<StepEvent>,
     ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
-        let traceparent = pathway_telemetry::current_traceparent().unwrap_or_default();
+        let traceparent = pathway_telemetry::current().traceparent;
         let now_us = self.clock.now_us();
         let mut results: Vec<Option<Result<Position, ProcessorError>>> = Vec::with_capacity(steps.len());
         let mut by_topic: BTreeMap<String, (Vec<usize>, bool, Batch)> = BTreeMap::new();

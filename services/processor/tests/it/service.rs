@@ -36,7 +36,7 @@ impl Service {
         peers: Peers,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let env = Env { clock: Clock::system(), rng: Rng::seeded(1) };
+        let env = Env { clock: Clock::system(), rng: Rng::seeded(1), ..Env::system() };
         let set = |config: &mut Config| {
             config.data_dir = directory.path().to_owned();
             change(config);
