@@ -9,7 +9,9 @@
 //! - [`Fingerprints`]: what names a line that has no id (G13).
 //! - [`Revision`], [`revise`], [`in_force`]: which terms of a budget hold when (G4, G23).
 //! - [`crossing()`], [`percent`], [`may_alert`]: when an alert is due (G21 to G24).
-//! - [`z_score`]: what stands out (G26).
+//! - [`z_score`], [`robust`]: what stands out (G26).
+//! - [`recurring()`], [`payee_key`]: what comes again and again.
+//! - [`buckets`], [`previous`], [`projected`]: one period beside others.
 
 mod anomaly;
 mod budget;
@@ -19,9 +21,11 @@ mod date;
 mod identity;
 mod money;
 mod period;
+mod recurring;
 mod totals;
+mod trend;
 
-pub use anomaly::{Anomaly, Severity, z_score};
+pub use anomaly::{Anomaly, Detector, Severity, robust, z_score};
 pub use budget::{BudgetTerms, Revision, in_force, in_force_at, revise};
 pub use category::{UNCATEGORIZED, category_key};
 pub use crossing::{Crossing, DEFAULT_THRESHOLDS, crossing, may_alert, passed, percent};
@@ -29,4 +33,6 @@ pub use date::{CivilDate, DateError, TimeZone, parse_when};
 pub use identity::{Fingerprints, fingerprint};
 pub use money::{Currency, LARGEST_LINE, Money, MoneyError};
 pub use period::{Period, PeriodKind};
+pub use recurring::{Cadence, Occurrence, PriceChange, Recurring, payee_key, recurring};
 pub use totals::{LineKind, Overflow, Totals};
+pub use trend::{buckets, change_percent, days, previous, projected};

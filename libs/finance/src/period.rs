@@ -180,7 +180,7 @@ fn on(year: i16, month: i8, day: i8) -> Result<CivilDate, DateError> {
 }
 
 /// That day some months later, clamped likewise.
-fn month_after(date: CivilDate, months: i16, day: i8) -> Result<CivilDate, DateError> {
+pub(crate) fn month_after(date: CivilDate, months: i16, day: i8) -> Result<CivilDate, DateError> {
     let count = i32::from(date.year()) * 12 + i32::from(date.month()) - 1 + i32::from(months);
     let year = i16::try_from(count.div_euclid(12)).map_err(|_| DateError::OutOfRange)?;
     let month = i8::try_from(count.rem_euclid(12) + 1).map_err(|_| DateError::OutOfRange)?;

@@ -19,6 +19,9 @@ pub enum AnalyticsError {
     /// The input is wrong.
     #[error("the input is not valid")]
     Invalid(Vec<Violation>),
+    /// The user was told no such thing.
+    #[error("the user has no insight of this key")]
+    UnknownInsight,
     /// A total would leave the range that can be kept.
     #[error("the user's total in this currency would leave its range")]
     TotalOutOfRange(#[from] Overflow),
@@ -51,6 +54,10 @@ impl From<AnalyticsError> for Fault {
                 Self::new(Code::Unavailable, "ENDING", "the service is ending; call again")
             }
             AnalyticsError::Invalid(violations) => Self::invalid(violations),
+            AnalyticsError::UnknownInsight => {
+                let message = "the user has no insight of this key; ListInsights names those that there are";
+                Self::new(Code::NotFound, "UNKNOWN_INSIGHT", message)
+            }
             AnalyticsError::TotalOutOfRange(_) => {
                 let message = format!("{error}; no total has moved: correct the amount and publish it again");
                 Self::new(Code::OutOfRange, "TOTAL_OUT_OF_RANGE", message)

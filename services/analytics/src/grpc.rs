@@ -1,6 +1,7 @@
 //! The gRPC API: the only part that knows this service's generated types.
 
 mod convert;
+mod insights;
 
 use pathway_kernel::{Check, Fault};
 use pathway_proto::pathway::analytics::v1 as api;
@@ -12,6 +13,8 @@ use tonic::{Request, Response, Status};
 
 use crate::fact::Change;
 use crate::service::Figures;
+use crate::store::Question;
+use convert::PageToken;
 
 pub(crate) use convert::change;
 
@@ -103,17 +106,42 @@ impl AnalyticsService for Figures {
         &self,
         request: Request<api::ExplainRequest>,
     ) -> Result<Response<api::ExplainResponse>, Status> {
+        if !request.get_ref().insight_key.is_empty() {
+            return insights::explain(self, request.into_inner()).await;
+        }
         let (question, tokens) = convert::question(request.into_inner()).map_err(status)?;
-        let (period, size) = (question.scope.period, question.limit - 1);
-        let mut explanation = self.explain(question).await.map_err(status)?;
-        // One more than the page was asked for, to know whether there is another page.
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let has_more = explanation.lines.len() > size;
-        explanation.lines.truncate(size);
-        let last = explanation.lines.last().filter(|_| has_more);
-        let next_page_token = last.map_or_else(String::new, |line| tokens.after(line));
-        Ok(Response::new(convert::explanation(explanation, period, next_page_token)))
+        explain_page(self, question, &tokens).await.map(Response::new)
     }
+
+    async fn list_insights(
+        &self,
+        request: Request<api::ListInsightsRequest>,
+    ) -> Result<Response<api::ListInsightsResponse>, Status> {
+        insights::list(self, request.into_inner()).await
+    }
+
+    async fn set_insight_feedback(
+        &self,
+        request: Request<api::SetInsightFeedbackRequest>,
+    ) -> Result<Response<api::SetInsightFeedbackResponse>, Status> {
+        insights::set_feedback(self, request.into_inner()).await
+    }
+}
+
+/// A page of the lines behind a number. The question asks for one more than the page has, to know whether there is another.
+async fn explain_page(
+    figures: &Figures,
+    question: Question,
+    tokens: &PageToken,
+) -> Result<api::ExplainResponse, Status> {
+    let (period, size) = (question.scope.period, question.limit - 1);
+    let mut explanation = figures.explain(question).await.map_err(status)?;
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let has_more = explanation.lines.len() > size;
+    explanation.lines.truncate(size);
+    let last = explanation.lines.last().filter(|_| has_more);
+    let next_page_token = last.map_or_else(String::new, |line| tokens.after(line));
+    Ok(convert::explanation(explanation, period, next_page_token))
 }
 
 fn at_most(field: &str, count: usize) -> Result<(), Status> {

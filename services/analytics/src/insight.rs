@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::fact::Line;
+use crate::subject::{Budgeted, Purchase, Subject};
 
 /// What a user is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub(crate) struct Insight {
     pub(crate) title: String,
     pub(crate) message: String,
     pub(crate) metadata: BTreeMap<String, String>,
+    /// What it rests on. What was stored before there was such a thing rests on nothing that is known.
+    #[serde(default)]
+    pub(crate) subject: Subject,
 }
 
 /// A budget's threshold that was crossed.
@@ -68,6 +72,14 @@ impl Insight {
             title,
             message,
             metadata,
+            subject: Subject::Budget(Budgeted {
+                category: category.to_owned(),
+                revision,
+                threshold,
+                start: period.start().epoch_days(),
+                end: period.end().epoch_days(),
+                currency: code.to_owned(),
+            }),
         }
     }
 
@@ -80,11 +92,12 @@ impl Insight {
         let name = label(&line.category).to_lowercase();
         let currency = line.amount.currency();
         let amount = line.amount.to_decimal_string();
-        let mean = Money::new(anomaly.mean_minor, currency).to_decimal_string();
+        let usual = Money::new(anomaly.baseline_minor, currency).to_decimal_string();
         let factor = format!("{}.{}", anomaly.factor_tenths / 10, anomaly.factor_tenths % 10);
         let code = currency.code();
         let message = format!(
-            "{amount} {code} on {name} is {factor} times your usual {mean} {code}, the mean of the last {} purchases.",
+            "{amount} {code} on {name} is {factor} times your usual {usual} {code}, the {} of the last {} purchases.",
+            anomaly.detector.baseline(),
             anomaly.count
         );
         let metadata = facts([
@@ -93,12 +106,13 @@ impl Insight {
             ("currency", code.to_owned()),
             ("date", line.day.to_string()),
             ("record_id", record_id.to_string()),
-            ("detector", "z-score".to_owned()),
+            ("detector", anomaly.detector.name().to_owned()),
             ("severity", severity.to_owned()),
-            ("baseline", mean),
+            ("baseline", usual),
             ("count", anomaly.count.to_string()),
             ("factor", factor),
         ]);
+        let is_high = line.amount.minor() > anomaly.baseline_minor;
         Self {
             user_id: user_id.to_owned(),
             dedup_key: format!("anomaly:{record_id}"),
@@ -106,6 +120,7 @@ impl Insight {
             title: format!("{how} {name} purchase"),
             message,
             metadata,
+            subject: Subject::Purchase(Purchase::of(record_id, line, is_high)),
         }
     }
 }

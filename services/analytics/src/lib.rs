@@ -11,7 +11,7 @@
 //!
 //! # The parts
 //! - [`Analytics`] is the service; [`Config`] is what it takes, with `default.toml` as the commented default.
-//! - `fact` says what a line is to the totals, `insight` what a user is told. `ledger` applies a batch of changes. They are pure; what a period,
+//! - `fact` says what a line is to the totals, `insight` what a user is told, `subject` what that rests on and what a user makes of it. `ledger` applies a batch of changes. They are pure; what a period,
 //!   a crossing or an anomaly is, `pathway_finance` decides.
 //! - `store` is the queries, in these words. `follower` brings imported history in from datasync.
 //! - `grpc` is the only part that knows this service's generated types.
@@ -25,6 +25,7 @@ mod insight;
 mod ledger;
 mod service;
 mod store;
+mod subject;
 
 pub use config::{Config, PeersConfig};
 pub use error::AnalyticsError;

@@ -9,6 +9,7 @@ use pathway_runtime::{Component, Env};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::config::{Config, DEFAULTS};
 use crate::error::AnalyticsError;
@@ -16,7 +17,10 @@ use crate::fact::Change;
 use crate::follower::Follower;
 use crate::grpc;
 use crate::ledger::Applied;
-use crate::store::{Budget, Explanation, NewBudgets, Question, Scope, Spending, Store};
+use crate::store::{
+    Budget, ExplainedLine, Explanation, InsightFilter, NewBudgets, Question, Scope, Spending, Store, Told,
+};
+use crate::subject::State;
 
 /// The service of the figures.
 #[derive(Debug)]
@@ -158,6 +162,35 @@ impl Figures {
     /// A user's spending in a period.
     pub(crate) async fn spending(&self, scope: Scope) -> Result<Spending, AnalyticsError> {
         self.store.spending(scope, self.default_currency).await
+    }
+
+    /// What a user was told, newest first.
+    pub(crate) async fn insights(&self, filter: InsightFilter) -> Result<Vec<Told>, AnalyticsError> {
+        self.store.insights(filter).await
+    }
+
+    /// One thing that a user was told.
+    pub(crate) async fn insight(&self, user_id: String, key: String) -> Result<Told, AnalyticsError> {
+        self.store.insight(user_id, key).await?.ok_or(AnalyticsError::UnknownInsight)
+    }
+
+    /// Sets what has become of an insight, and answers it.
+    pub(crate) async fn set_state(
+        &self,
+        user_id: String,
+        key: String,
+        state: State,
+    ) -> Result<Told, AnalyticsError> {
+        self.store.set_state(user_id, key, state).await?.ok_or(AnalyticsError::UnknownInsight)
+    }
+
+    /// A user's lines by their records, those that count.
+    pub(crate) async fn lines(
+        &self,
+        user_id: String,
+        record_ids: Vec<Uuid>,
+    ) -> Result<Vec<ExplainedLine>, AnalyticsError> {
+        self.store.lines(user_id, record_ids).await
     }
 
     /// The lines behind a number.

@@ -3,18 +3,24 @@
 mod batch;
 mod budgets;
 mod rows;
+mod told;
 
 use pathway_finance::{CivilDate, Currency, Money, Period, PeriodKind, TimeZone, Totals};
 use pathway_store::{Db, Migration, StoreConfig, StoreError, Tx, Val};
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Line};
 use crate::ledger::{Applied, Standing};
+use crate::subject::State;
 
-const MIGRATIONS: [Migration; 2] = [
+pub(crate) use told::{InsightFilter, Seen, Told};
+
+const MIGRATIONS: [Migration; 3] = [
     Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") },
     Migration { number: 2, name: "purchases", sql: include_str!("../migrations/0002_purchases.sql") },
+    Migration { number: 30, name: "told", sql: include_str!("../migrations/0030_told.sql") },
 ];
 
 /// The figures of all users; cheap to clone.
@@ -146,7 +152,15 @@ impl Store {
         changes: Vec<Change>,
         now_us: i64,
     ) -> Result<Vec<Applied>, AnalyticsError> {
-        self.db.write_locking(move |tx| batch::apply(tx, &changes, now_us)).await
+        let trace_id = pathway_telemetry::trace_id(&Span::current());
+        self.db
+            .write_locking(move |tx| {
+                let applied = batch::apply(tx, &changes, now_us)?;
+                let insights: Vec<_> = applied.iter().flatten().flatten().collect();
+                told::keep(tx, &insights, &trace_id, now_us)?;
+                Ok(applied)
+            })
+            .await
     }
 
     /// Applies a run of imported history, and moves the cursor with it.
@@ -188,6 +202,35 @@ impl Store {
     /// A user's spending in a period.
     pub(crate) async fn spending(&self, scope: Scope, default: Currency) -> Result<Spending, AnalyticsError> {
         self.db.read(move |tx| spending(tx, &scope, default)).await
+    }
+
+    /// What a user was told, newest first.
+    pub(crate) async fn insights(&self, filter: InsightFilter) -> Result<Vec<Told>, AnalyticsError> {
+        self.db.read(move |tx| told::list(tx, &filter)).await
+    }
+
+    /// One thing that a user was told.
+    pub(crate) async fn insight(&self, user_id: String, key: String) -> Result<Option<Told>, AnalyticsError> {
+        self.db.read(move |tx| told::find(tx, &user_id, &key)).await
+    }
+
+    /// Sets what has become of an insight, and answers it. None where the user has no such.
+    pub(crate) async fn set_state(
+        &self,
+        user_id: String,
+        key: String,
+        state: State,
+    ) -> Result<Option<Told>, AnalyticsError> {
+        self.db.write_locking(move |tx| told::set_state(tx, &user_id, &key, state)).await
+    }
+
+    /// A user's lines by their records, in the order of these; without those that count no more.
+    pub(crate) async fn lines(
+        &self,
+        user_id: String,
+        record_ids: Vec<Uuid>,
+    ) -> Result<Vec<ExplainedLine>, AnalyticsError> {
+        self.db.read(move |tx| batch::lines(tx, &user_id, &record_ids)).await
     }
 
     /// The lines behind a number.

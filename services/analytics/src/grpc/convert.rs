@@ -18,8 +18,8 @@ use crate::insight::Insight;
 use crate::store::{Budget, ExplainedLine, Explanation, NewBudgets, Place, Question, Scope, Spending};
 
 /// How long texts may be, in bytes: those that name something are part of an index.
-const USER_ID: usize = 256;
-const CATEGORY: usize = 256;
+pub(super) const USER_ID: usize = 256;
+pub(super) const CATEGORY: usize = 256;
 const MERCHANT: usize = 64 * 1024;
 
 /// Makes the tokens of one question's pages. A token names the question it is from, so that it cannot be used for another one by mistake.
@@ -31,7 +31,7 @@ pub(super) struct PageToken {
 // === impl PageToken ===
 
 impl PageToken {
-    fn of(question: &Question) -> Self {
+    pub(super) fn of(question: &Question) -> Self {
         let Scope { user_id, period, currency } = &question.scope;
         let (start, end) = (period.start().to_string(), period.end().to_string());
         let currency = currency.map(Currency::code).unwrap_or_default();
@@ -43,6 +43,13 @@ impl PageToken {
     /// The token of the page after this line.
     pub(super) fn after(&self, line: &ExplainedLine) -> String {
         format!("{}.{}.{}", line.line.day.epoch_days(), line.record_id.simple(), self.question.simple())
+    }
+
+    /// Where the page before ended; none for the first page.
+    pub(super) fn read(&self, token: &str) -> Result<Option<Place>, AnalyticsError> {
+        let refused =
+            || AnalyticsError::invalid("page_token", "is not from this question; start from its first page");
+        if token.is_empty() { Ok(None) } else { self.parse(token).map(Some).ok_or_else(refused) }
     }
 
     fn parse(&self, token: &str) -> Option<Place> {
@@ -151,11 +158,7 @@ pub(super) fn question(request: api::ExplainRequest) -> Result<(Question, PageTo
     let category = request.category.map(|category| bucket(&category));
     let mut question = Question { scope, category, after: None, limit };
     let token = PageToken::of(&question);
-    if !request.page_token.is_empty() {
-        let refused =
-            || AnalyticsError::invalid("page_token", "is not from this question; start from its first page");
-        question.after = Some(token.parse(&request.page_token).ok_or_else(refused)?);
-    }
+    question.after = token.read(&request.page_token)?;
     Ok((question, token))
 }
 
@@ -246,7 +249,7 @@ pub(super) fn spending(spending: Spending) -> api::GetSpendingResponse {
     }
 }
 
-fn totals(totals: Totals, currency: Currency) -> api::Totals {
+pub(super) fn totals(totals: Totals, currency: Currency) -> api::Totals {
     let money = |minor| Some(to_money(Money::new(minor, currency)));
     api::Totals {
         gross: money(totals.gross()),
@@ -285,18 +288,23 @@ pub(super) fn explanation(
         period.start(),
         period.end()
     );
-    let line = |explained: ExplainedLine| api::ExplainedLine {
+    api::ExplainResponse {
+        lines: explanation.lines.into_iter().map(line_of).collect(),
+        totals: Some(totals(explanation.totals, explanation.currency)),
+        rule,
+        next_page_token,
+        insight: None,
+    }
+}
+
+/// A line behind a number.
+pub(super) fn line_of(explained: ExplainedLine) -> api::ExplainedLine {
+    api::ExplainedLine {
         record_id: explained.record_id.to_string(),
         version: explained.version,
         date: Some(to_date(explained.line.day)),
         category: explained.line.category,
         amount: Some(to_money(explained.line.amount)),
         merchant: explained.line.merchant,
-    };
-    api::ExplainResponse {
-        lines: explanation.lines.into_iter().map(line).collect(),
-        totals: Some(totals(explanation.totals, explanation.currency)),
-        rule,
-        next_page_token,
     }
 }

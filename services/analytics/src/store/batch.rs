@@ -9,7 +9,7 @@ use pathway_finance::{CivilDate, Totals};
 use pathway_store::{Tx, Val};
 use uuid::Uuid;
 
-use super::rows;
+use super::{ExplainedLine, rows, told};
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Fact};
 use crate::insight::Insight;
@@ -74,8 +74,11 @@ pub(super) fn apply(
     load(tx, needs, &mut known)?;
 
     let mut ledger = Ledger::new(known);
-    let applied = changes.iter().map(|change| ledger.apply(change)).collect::<Result<_, _>>()?;
-    store(tx, &ledger.finish(), now_us)?;
+    let mut applied: Vec<Applied> =
+        changes.iter().map(|change| ledger.apply(change)).collect::<Result<_, _>>()?;
+    let mut settled = ledger.finish();
+    told::drop_expected(tx, &mut settled.insights, &mut applied)?;
+    store(tx, &settled, now_us)?;
     Ok(applied)
 }
 
@@ -120,6 +123,23 @@ pub(super) fn fired_vals(budget: &BudgetPeriod, threshold: i64, notified: bool, 
 pub(super) fn put_fired(tx: &mut Tx<'_>, fired: &[Vec<Val>]) -> Result<(), AnalyticsError> {
     tx.execute_many(PUT_FIRED, fired)?;
     Ok(())
+}
+
+/// A user's lines by their records, in the order of these; without those that count no more.
+pub(super) fn lines(
+    tx: &mut Tx<'_>,
+    user_id: &str,
+    record_ids: &[Uuid],
+) -> Result<Vec<ExplainedLine>, AnalyticsError> {
+    let keys: Vec<[Val; 1]> = record_ids.iter().map(|id| [id.into_bytes().into()]).collect();
+    let mut lines = Vec::new();
+    for (record_id, rows) in record_ids.iter().zip(tx.query_many(FIND_FACT, &keys)?) {
+        let Some(row) = rows.first() else { continue };
+        let Fact { user_id: owner, version, line } = rows::fact(row)?;
+        let line = line.filter(|_| owner == user_id);
+        lines.extend(line.map(|line| ExplainedLine { record_id: *record_id, version, line }));
+    }
+    Ok(lines)
 }
 
 fn load_facts(tx: &mut Tx<'_>, changes: &[Change]) -> Result<HashMap<Uuid, Fact>, AnalyticsError> {

@@ -4,4 +4,5 @@
 mod api;
 mod feed;
 mod follower;
+mod insights;
 mod service;

@@ -205,6 +205,20 @@ impl AnalyticsService for Script {
     ) -> Result<Response<analytics::ExplainResponse>, Status> {
         unasked()
     }
+
+    async fn list_insights(
+        &self,
+        _: Request<analytics::ListInsightsRequest>,
+    ) -> Result<Response<analytics::ListInsightsResponse>, Status> {
+        unasked()
+    }
+
+    async fn set_insight_feedback(
+        &self,
+        _: Request<analytics::SetInsightFeedbackRequest>,
+    ) -> Result<Response<analytics::SetInsightFeedbackResponse>, Status> {
+        unasked()
+    }
 }
 
 #[tonic::async_trait]

@@ -139,7 +139,7 @@ impl Batch {
         let latest: Vec<i64> = purchases.values().rev().take(50).copied().collect();
         if is_due && let Some(anomaly) = z_score(line.minor, &latest) {
             let message =
-                format!("{} on {}, your usual is {}.", line.minor, line.category, anomaly.mean_minor);
+                format!("{} on {}, your usual is {}.", line.minor, line.category, anomaly.baseline_minor);
             let dedup_key = format!("anomaly:{key}");
             made.notices.push([
                 user.into(),

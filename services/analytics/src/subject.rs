@@ -1,0 +1,184 @@
+//! What an insight rests on, and what a user makes of it.
+//!
+//! Feedback is about more than the one insight: who says that a purchase was to be expected does not want to hear of its like again. What is alike
+//! is decided here, from a *likeness*, a text that insights of one kind, category, currency and payee share, and an amount. Both are kept with
+//! the insight, so that the question "does the user expect this?" is one look-up, made only when something was found.
+
+use pathway_finance::payee_key;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::fact::Line;
+
+/// What an insight rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Subject {
+    /// Nothing that is kept with it.
+    #[default]
+    Other,
+    /// A budget's period.
+    Budget(Budgeted),
+    /// One purchase.
+    Purchase(Purchase),
+}
+
+/// A budget's period, as an insight saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Budgeted {
+    pub(crate) category: String,
+    pub(crate) revision: i64,
+    pub(crate) threshold: i64,
+    /// In days since the epoch, the end excluded.
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) currency: String,
+}
+
+/// A purchase that stands out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Purchase {
+    pub(crate) record_id: Uuid,
+    /// In days since the epoch.
+    pub(crate) day: i64,
+    pub(crate) category: String,
+    pub(crate) currency: String,
+    /// The payee's key; empty where none is known.
+    pub(crate) payee: String,
+    pub(crate) minor: i64,
+    /// Whether it is above its baseline.
+    pub(crate) is_high: bool,
+}
+
+/// What has become of an insight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum State {
+    /// Nothing was said.
+    Open,
+    /// Its like is not reported again.
+    Expected,
+    /// The user has done with it.
+    Dismissed,
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// The day that it is about, in days since the epoch, where it is about one.
+    pub(crate) fn day(&self) -> Option<i64> {
+        match self {
+            Self::Other => None,
+            Self::Budget(budget) => Some(budget.start),
+            Self::Purchase(purchase) => Some(purchase.day),
+        }
+    }
+
+    /// The lines that it rests on: that which it is about first.
+    pub(crate) fn lines(&self) -> Vec<Uuid> {
+        match self {
+            Self::Other | Self::Budget(_) => Vec::new(),
+            Self::Purchase(purchase) => vec![purchase.record_id],
+        }
+    }
+
+    /// What insights that are alike share, with the amount at which this one is. None where there is no like of it.
+    pub(crate) fn likeness(&self) -> Option<(String, i64)> {
+        match self {
+            Self::Other | Self::Budget(_) => None,
+            Self::Purchase(purchase) => {
+                let Purchase { currency, category, payee, minor, is_high, .. } = purchase;
+                let side = if *is_high { "high" } else { "low" };
+                Some((format!("purchase:{side}:{currency}:{category}:{payee}"), *minor))
+            }
+        }
+    }
+
+    /// Whether a user who expects its like at `expected` expects this one too: up to a tenth beyond it.
+    pub(crate) fn is_expected_at(&self, expected: i64) -> bool {
+        match self {
+            Self::Other | Self::Budget(_) => false,
+            Self::Purchase(Purchase { minor, is_high: true, .. }) => {
+                i128::from(*minor) * 10 <= i128::from(expected) * 11
+            }
+            Self::Purchase(Purchase { minor, .. }) => i128::from(*minor) * 10 >= i128::from(expected) * 9,
+        }
+    }
+}
+
+// === impl Purchase ===
+
+impl Purchase {
+    pub(crate) fn of(record_id: Uuid, line: &Line, is_high: bool) -> Self {
+        Self {
+            record_id,
+            day: line.day.epoch_days(),
+            category: line.category.clone(),
+            currency: line.amount.currency().code().to_owned(),
+            payee: payee_key(&line.merchant),
+            minor: line.amount.minor(),
+            is_high,
+        }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    const CODES: [(i64, Self); 3] = [(1, Self::Open), (2, Self::Expected), (3, Self::Dismissed)];
+
+    /// How it is stored.
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            Self::Open => 1,
+            Self::Expected => 2,
+            Self::Dismissed => 3,
+        }
+    }
+
+    /// What was stored.
+    pub(crate) fn from_code(code: i64) -> Option<Self> {
+        Self::CODES.into_iter().find(|(stored, _)| *stored == code).map(|(_, state)| state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn purchase(minor: i64, is_high: bool) -> Subject {
+        Subject::Purchase(Purchase {
+            record_id: Uuid::nil(),
+            day: 0,
+            category: "dining".to_owned(),
+            currency: "USD".to_owned(),
+            payee: "cafe".to_owned(),
+            minor,
+            is_high,
+        })
+    }
+
+    #[test]
+    fn g26_what_is_expected_is_expected_up_to_a_tenth_more() {
+        assert!(purchase(5000, true).is_expected_at(5000));
+        assert!(purchase(5500, true).is_expected_at(5000));
+        assert!(!purchase(5501, true).is_expected_at(5000));
+        assert!(purchase(900, false).is_expected_at(1000));
+        assert!(!purchase(899, false).is_expected_at(1000));
+        assert!(purchase(i64::MAX, true).is_expected_at(i64::MAX));
+    }
+
+    #[test]
+    fn g26_only_the_same_side_category_currency_and_payee_are_alike() {
+        let like = |subject: Subject| subject.likeness().unwrap().0;
+        assert_eq!(like(purchase(1, true)), "purchase:high:USD:dining:cafe");
+        assert_ne!(like(purchase(1, true)), like(purchase(1, false)));
+    }
+
+    #[test]
+    fn states_are_stored_and_read() {
+        for state in [State::Open, State::Expected, State::Dismissed] {
+            assert_eq!(State::from_code(state.code()), Some(state));
+        }
+        assert_eq!(State::from_code(0), None);
+    }
+}
