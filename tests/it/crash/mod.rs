@@ -11,7 +11,7 @@ use pathway_testkit::{Layout, Run, Services, eventually};
 use serde_json::{Value, json};
 
 use crate::{from_environment, this_month};
-use model::Model;
+pub(crate) use model::Model;
 
 const EVENTS: usize = 3000;
 
