@@ -11,6 +11,7 @@ mod crash;
 mod fuzz;
 mod history;
 mod import;
+mod notices;
 mod simulation;
 
 /// A day of the current month that is not in the future, in UTC: today.

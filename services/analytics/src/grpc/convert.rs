@@ -228,6 +228,7 @@ pub(super) fn outcome(insights: Vec<Insight>) -> api::ApplyOutcome {
         title: insight.title,
         message: insight.message,
         metadata: insight.metadata.into_iter().collect(),
+        ..types::Notice::default()
     };
     api::ApplyOutcome { insights: insights.into_iter().map(notice).collect() }
 }
