@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use crate::postgres::{Isolation, Postgres};
 use crate::sqlite::Sqlite;
-use crate::{Migration, Row, StoreConfig, StoreError, Tx, Val};
+use crate::{Migration, Pages, Row, StoreConfig, StoreError, Tx, Val};
 
 /// A store; cheap to clone. It is closed when the last clone is dropped.
 #[derive(Debug, Clone)]
@@ -28,10 +28,22 @@ impl Db {
     /// # Errors
     /// Where it cannot be opened or its schema does not fit this program.
     pub async fn open(config: &StoreConfig, migrations: Vec<Migration>) -> Result<Self, StoreError> {
+        Self::open_with(config, Pages::Usual, migrations).await
+    }
+
+    /// Opens a store like [`open`](Self::open), and where it makes a SQLite file, with pages of this size.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(
+        config: &StoreConfig,
+        pages: Pages,
+        migrations: Vec<Migration>,
+    ) -> Result<Self, StoreError> {
         let commits = Arc::new(AtomicU64::new(0));
         let kind = match config {
             StoreConfig::Sqlite { path } => {
-                Kind::Sqlite(Sqlite::open(path.clone(), migrations, Arc::clone(&commits)).await?)
+                Kind::Sqlite(Sqlite::open(path.clone(), pages, migrations, Arc::clone(&commits)).await?)
             }
             StoreConfig::Postgres { url, schema } => {
                 Kind::Postgres(Postgres::open(url, schema, &migrations, Arc::clone(&commits)).await?)

@@ -33,7 +33,7 @@ pub mod testing;
 mod tx;
 mod value;
 
-pub use config::{StoreConfig, StoreKind, StoreSettings};
+pub use config::{Pages, StoreConfig, StoreKind, StoreSettings};
 pub use db::Db;
 pub use error::StoreError;
 pub use migration::Migration;

@@ -53,4 +53,9 @@ impl Fact {
     pub(crate) fn spending(&self) -> Option<&Line> {
         self.line.as_ref().filter(|line| line.is_spending())
     }
+
+    /// Its line, where that is a purchase.
+    pub(crate) fn purchase(&self) -> Option<&Line> {
+        self.line.as_ref().filter(|line| line.is_purchase())
+    }
 }

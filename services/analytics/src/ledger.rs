@@ -7,9 +7,10 @@
 //! (G19). The sums over all of a user's lines are moved first, because they bound every other sum: where they fit, nothing after them can
 //! overflow, and where they do not, nothing has moved.
 
+mod purchases;
 mod standing;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use pathway_finance::{
     CivilDate, Currency, DEFAULT_THRESHOLDS, LineKind, Overflow, PeriodKind, TimeZone, Totals, crossing,
@@ -21,6 +22,7 @@ use crate::error::AnalyticsError;
 use crate::fact::{Change, Fact, Line};
 use crate::insight::{Crossed, Insight};
 
+pub(crate) use purchases::{COMPARED, Moves, PurchasePlace, Purchases, Recent};
 pub(crate) use standing::{BudgetPeriod, Budgets, Standing};
 
 /// What a user's lines of one category and currency are kept under.
@@ -54,9 +56,6 @@ pub(crate) struct Owner {
     pub(crate) budgets: Budgets,
 }
 
-/// The purchases of a series, by day and record.
-pub(crate) type Purchases = BTreeMap<(CivilDate, Uuid), i64>;
-
 /// What is known of everything that a batch touches.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -77,8 +76,10 @@ pub(crate) struct Needs {
     pub(crate) purses: HashSet<Purse>,
     pub(crate) cells: HashSet<Cell>,
     pub(crate) standings: HashMap<BudgetPeriod, Standing>,
-    /// Each with how many of its latest purchases.
-    pub(crate) purchases: HashMap<Series, usize>,
+    /// What happens to the purchases that something is compared with.
+    pub(crate) purchases: HashMap<Series, Moves>,
+    /// Of which what is kept no longer holds, because nothing is compared.
+    pub(crate) outdated: HashSet<Series>,
 }
 
 /// A batch being applied.
@@ -96,6 +97,7 @@ pub(crate) struct Settled {
     pub(crate) cells: HashMap<Cell, Totals>,
     pub(crate) fired: Vec<Fired>,
     pub(crate) insights: Vec<(Uuid, i64, Vec<Insight>)>,
+    pub(crate) recent: Vec<(Series, Recent)>,
 }
 
 /// A threshold that has fired.
@@ -110,27 +112,23 @@ pub(crate) struct Fired {
 /// What became of one change: what the user should be told because of it, or why it was refused.
 pub(crate) type Applied = Result<Vec<Insight>, AnalyticsError>;
 
-/// How many purchases an amount is compared with, and itself.
-const COMPARED: usize = 51;
-
 // === impl Known ===
 
 impl Known {
     /// What else a batch will look at. Answers more than enough: what its changes take back and what they add.
     pub(crate) fn needs(&self, changes: &[Change]) -> Needs {
         let mut needs = Needs::default();
-        let is_live = changes.iter().any(|change| change.is_live);
+        if changes.iter().any(|change| change.is_live) {
+            needs.purchases = purchases::moves(changes, &self.facts);
+        } else {
+            needs.outdated = purchases::outdated(changes, &self.facts);
+        }
         for change in changes {
             let known = self.facts.get(&change.record_id).and_then(Fact::spending);
             for line in known.into_iter().chain(change.fact.spending()) {
-                let series = series(&change.fact.user_id, line);
                 needs.purses.insert(purse(&change.fact.user_id, line));
-                needs.cells.insert(Cell { series: series.clone(), day: line.day });
+                needs.cells.insert(Cell { series: series(&change.fact.user_id, line), day: line.day });
                 needs.standings.extend(self.standing_of(&change.fact.user_id, line));
-                if is_live && line.is_purchase() {
-                    // Each line that is taken back leaves one fewer.
-                    *needs.purchases.entry(series).or_insert(COMPARED) += 1;
-                }
             }
         }
         needs
@@ -179,7 +177,10 @@ impl Ledger {
     }
 
     /// What there is to store.
-    pub(crate) fn finish(self) -> Settled {
+    pub(crate) fn finish(mut self) -> Settled {
+        let known = self.known.purchases.into_iter();
+        self.settled.recent =
+            known.filter_map(|(series, purchases)| Some((series, purchases.to_keep()?))).collect();
         self.settled
     }
 
@@ -275,24 +276,27 @@ impl Ledger {
         after: Option<&Line>,
     ) -> Result<Option<Insight>, AnalyticsError> {
         let user_id = &change.fact.user_id;
-        if let Some(line) = before.filter(|line| line.is_purchase())
+        let is_purchase = |line: &&Line| line.is_purchase();
+        let (before, after) = (before.filter(is_purchase), after.filter(is_purchase));
+        if before.is_some_and(|before| purchases::is_same(before, after)) {
+            return Ok(None);
+        }
+        if let Some(line) = before
             && let Some(purchases) = self.known.purchases.get_mut(&series(user_id, line))
         {
-            purchases.remove(&(line.day, change.record_id));
+            purchases.remove((line.day, change.record_id));
         }
-        let Some(line) = after.filter(|line| line.is_purchase()) else { return Ok(None) };
+        let Some(line) = after else { return Ok(None) };
         let Some(purchases) = self.known.purchases.get_mut(&series(user_id, line)) else { return Ok(None) };
-        let is_same = |before: &Line| {
-            before.is_purchase() && (before.amount, &before.category) == (line.amount, &line.category)
-        };
+        let is_same = |before: &Line| (before.amount, &before.category) == (line.amount, &line.category);
         let owner = self.known.owners.get(user_id).ok_or(AnalyticsError::Corrupt("owner"))?;
         // The month is the period of a purchase as such; one that reaches out of the calendar is not compared.
         let may_tell = PeriodKind::MONTH
             .period_of(line.day)
             .is_ok_and(|month| may_alert(change.is_live, month, owner.today));
         let anomaly = if may_tell && !before.is_some_and(is_same) {
-            let latest: Vec<i64> = purchases.values().rev().take(COMPARED - 1).copied().collect();
-            z_score(line.amount.minor(), &latest)
+            let amounts: Vec<i64> = purchases.latest().into_iter().map(|(_, minor)| minor).collect();
+            z_score(line.amount.minor(), &amounts)
         } else {
             None
         };

@@ -1,5 +1,7 @@
 //! The rules, over a store that is a few maps.
 
+use std::collections::BTreeMap;
+
 use pathway_finance::{BudgetTerms, Money, UNCATEGORIZED, revise};
 use proptest::prelude::*;
 
@@ -18,6 +20,7 @@ struct Book {
     cells: HashMap<Cell, Totals>,
     fired: Vec<Fired>,
     answered: HashMap<(Uuid, i64), Vec<Insight>>,
+    recent: HashMap<Series, Recent>,
 }
 
 // === impl Book ===
@@ -46,16 +49,13 @@ impl Book {
             standing.fired = self.fired.iter().filter(|f| f.budget == key).map(|f| f.threshold).collect();
             known.standings.insert(key, standing);
         }
-        for (series, count) in needs.purchases {
-            let mut purchases = Purchases::new();
-            for (id, fact) in &self.facts {
-                let line = fact.spending().filter(|line| line.is_purchase());
-                if let Some(line) = line.filter(|line| super::series("u", line) == series) {
-                    purchases.insert((line.day, *id), line.amount.minor());
-                }
-            }
-            let latest = purchases.into_iter().rev().take(count);
-            known.purchases.insert(series, latest.collect());
+        self.recent.retain(|series, _| !needs.outdated.contains(series));
+        for (series, moves) in needs.purchases {
+            let purchases = match self.recent.get(&series).filter(|recent| recent.serves(&moves)) {
+                Some(recent) => Purchases::of_recent(recent.clone()),
+                None => Purchases::of_facts(self.purchases(&series).rev().take(moves.count).collect()),
+            };
+            known.purchases.insert(series, purchases);
         }
         let mut ledger = Ledger::new(known);
         let applied = changes.iter().map(|change| ledger.apply(change).unwrap()).collect();
@@ -65,7 +65,17 @@ impl Book {
         self.cells.extend(settled.cells);
         self.fired.extend(settled.fired);
         self.answered.extend(settled.insights.into_iter().map(|(id, version, told)| ((id, version), told)));
+        self.recent.extend(settled.recent);
         applied
+    }
+
+    /// The purchases of a series, as the facts have them.
+    fn purchases(&self, series: &Series) -> std::collections::btree_map::IntoIter<PurchasePlace, i64> {
+        let of_series = |(id, fact): (&Uuid, &Fact)| {
+            let line = fact.purchase().filter(|line| super::series("u", line) == *series)?;
+            Some(((line.day, *id), line.amount.minor()))
+        };
+        self.facts.iter().filter_map(of_series).collect::<BTreeMap<_, _>>().into_iter()
     }
 
     /// The kinds of what follows from one change.
@@ -277,6 +287,25 @@ fn g26_a_purchase_that_stands_out_is_told_with_its_baseline() {
 }
 
 #[test]
+fn g26_what_comes_last_is_compared_with_what_is_kept() {
+    let mut book = Book::default();
+    for record in 1..=60 {
+        book.told(dining(record, 1000 + i64::try_from(record).unwrap()));
+    }
+    let kept = |book: &Book| {
+        let latest = book.recent.values().next().map(|recent| recent.latest.clone());
+        latest.unwrap().into_iter().map(|(_, minor)| minor).collect::<Vec<i64>>()
+    };
+    assert_eq!(kept(&book), (1011..=1060).rev().collect::<Vec<_>>());
+    book.told(change(60, 2, None));
+    assert_eq!(kept(&book), (1010..=1059).rev().collect::<Vec<_>>(), "one that had fallen out is back");
+    book.told(history(dining(61, 7)));
+    assert!(book.recent.is_empty(), "nothing was compared, so nothing was read");
+    assert_eq!(book.told(dining(62, 90_000)), ["transaction_alert"]);
+    assert_eq!(kept(&book)[..3], [90_000, 7, 1059]);
+}
+
+#[test]
 fn g01_a_change_that_would_overflow_is_refused_alone() {
     let mut book = Book::default();
     let applied = book.apply(&[dining(1, i64::MAX), dining(2, 1), dining(3, -2), dining(4, i64::MIN)]);
@@ -345,6 +374,12 @@ proptest! {
             book.apply(changes);
         }
         let expected = recomputed(&changes);
+        for (series, recent) in &book.recent {
+            let purchases: Vec<_> = book.purchases(series).rev().collect();
+            let latest = purchases.iter().take(COMPARED).map(|((day, _), minor)| (*day, *minor));
+            prop_assert_eq!(&recent.latest, &latest.collect::<Vec<_>>());
+            prop_assert!(purchases.first().is_none_or(|(place, _)| *place <= recent.newest));
+        }
         book.cells.retain(|_, totals| !totals.is_empty());
         prop_assert_eq!(&book.cells, &expected);
         let net: i64 = expected.values().map(|totals| totals.net()).sum();

@@ -2,11 +2,12 @@
 
 mod batch;
 mod budgets;
+mod purchases;
 mod rows;
 mod told;
 
 use pathway_finance::{CivilDate, Currency, Money, Period, PeriodKind, TimeZone, Totals};
-use pathway_store::{Db, Migration, StoreConfig, StoreError, Tx, Val};
+use pathway_store::{Db, Migration, Pages, StoreConfig, StoreError, Tx, Val};
 use tracing::Span;
 use uuid::Uuid;
 
@@ -17,9 +18,10 @@ use crate::subject::State;
 
 pub(crate) use told::{InsightFilter, Seen, Told};
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") },
     Migration { number: 2, name: "purchases", sql: include_str!("../migrations/0002_purchases.sql") },
+    Migration { number: 3, name: "locality", sql: include_str!("../migrations/0003_locality.sql") },
     Migration { number: 30, name: "told", sql: include_str!("../migrations/0030_told.sql") },
 ];
 
@@ -143,7 +145,7 @@ const LINES: &str = concat!(
 
 impl Store {
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::open(config, MIGRATIONS.to_vec()).await? })
+        Ok(Self { db: Db::open_with(config, Pages::Small, MIGRATIONS.to_vec()).await? })
     }
 
     /// Applies a batch in one transaction, in order, and answers for each change what became of it.

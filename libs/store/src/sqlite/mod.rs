@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
-use crate::{Migration, StoreError, Tx, migration};
+use crate::{Migration, Pages, StoreError, Tx, migration};
 use reader::Readers;
 pub(crate) use tx::SqliteTx;
 use writer::Writer;
@@ -26,6 +26,8 @@ pub(crate) struct Sqlite {
 
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 128;
+/// How many bytes of pages the write-ahead log holds before they are copied back.
+const LOG: i64 = 4_096_000;
 /// How long a connection waits for another's lock.
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a refused switch to the write-ahead log waits before it asks again.
@@ -36,17 +38,18 @@ const SWITCH_AGAIN: Duration = Duration::from_millis(5);
 impl Sqlite {
     pub(crate) async fn open(
         path: PathBuf,
+        pages: Pages,
         migrations: Vec<Migration>,
         commits: Arc<AtomicU64>,
     ) -> Result<Self, StoreError> {
         let opened = tokio::task::spawn_blocking(move || {
-            let mut connection = connect(&path)?;
+            let mut connection = connect(&path, pages)?;
             migrate(&mut connection, &migrations)?;
             Ok::<_, StoreError>((connection, path))
         });
         let (connection, path) = opened.await.map_err(|error| StoreError::Internal(error.into()))??;
         let writer = Writer::start(connection, commits)?;
-        Ok(Self { writer: Arc::new(writer), readers: Arc::new(Readers::new(path)) })
+        Ok(Self { writer: Arc::new(writer), readers: Arc::new(Readers::new(path, pages)) })
     }
 
     pub(crate) async fn write<T, E, F>(&self, transaction: F) -> Result<T, E>
@@ -75,17 +78,21 @@ impl Sqlite {
 }
 
 /// A connection with the settings that durability rests on: a write-ahead log, and an fsync before a commit returns.
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+fn connect(path: &Path, pages: Pages) -> Result<Connection, StoreError> {
     let open = |path: &Path| -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory)?;
         }
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
+        // Said before the file is made; one that is there keeps the size that it was made with.
+        connection.pragma_update(None, "page_size", pages.bytes())?;
         log_ahead(&connection)?;
         connection.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;",
         )?;
+        let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG / page.max(1))?;
         // A plan is made once for a statement. Otherwise SQLite looks at the values too (of a `LIMIT $1`, for one), and so has to prepare the
         // statement anew each time one is bound: that was a fifth of the writer's time in analytics.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -144,7 +151,7 @@ mod tests {
     #[test]
     fn a_statement_is_prepared_once_whatever_is_bound() {
         let directory = tempfile::tempdir().unwrap();
-        let connection = connect(&directory.path().join("x.db")).unwrap();
+        let connection = connect(&directory.path().join("x.db"), Pages::Usual).unwrap();
         connection.execute_batch("CREATE TABLE t (a BIGINT NOT NULL PRIMARY KEY, b TEXT NOT NULL)").unwrap();
         let sql = "SELECT b FROM t WHERE a > $1 AND b LIKE $2 ORDER BY a LIMIT $3";
         let mut statement = connection.prepare_cached(sql).unwrap();
@@ -153,5 +160,24 @@ mod tests {
             assert!(rows.next().unwrap().is_none());
         }
         assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
+
+    #[test]
+    fn a_file_keeps_the_pages_that_it_was_made_with_and_the_log_its_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let number = |connection: &Connection, pragma| -> i64 {
+            connection.pragma_query_value(None, pragma, |row| row.get(0)).unwrap()
+        };
+        for (name, made, opened, expected) in
+            [("a.db", Pages::Small, Pages::Usual, 1_024), ("b.db", Pages::Usual, Pages::Small, 4_096)]
+        {
+            let path = directory.path().join(name);
+            for pages in [made, opened] {
+                let connection = connect(&path, pages).unwrap();
+                connection.execute_batch("CREATE TABLE IF NOT EXISTS t (a BIGINT NOT NULL)").unwrap();
+                assert_eq!(number(&connection, "page_size"), expected);
+                assert_eq!(number(&connection, "wal_autocheckpoint") * expected, LOG);
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{SqliteTx, connect, step};
-use crate::{StoreError, Tx};
+use crate::{Pages, StoreError, Tx};
 
 /// How many reads run at once; more would only wait for the same disk.
 const READERS: u32 = 4;
@@ -16,6 +16,7 @@ const READERS: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct Readers {
     path: PathBuf,
+    pages: Pages,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
 }
@@ -23,8 +24,8 @@ pub(crate) struct Readers {
 // === impl Readers ===
 
 impl Readers {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS as usize) }
+    pub(super) fn new(path: PathBuf, pages: Pages) -> Self {
+        Self { path, pages, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS as usize) }
     }
 
     pub(super) async fn read<T, E, F>(pool: &Arc<Self>, transaction: F) -> Result<T, E>
@@ -60,7 +61,7 @@ impl Readers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(
             || {
-                let connection = connect(&self.path)?;
+                let connection = connect(&self.path, self.pages)?;
                 connection.execute_batch("PRAGMA query_only = ON")?;
                 Ok(connection)
             },

@@ -3,19 +3,18 @@
 //! The rows of the users come first, in order of their names: whoever has them may count on nobody else touching what belongs to these
 //! users, and two batches never wait for each other in a circle. So a batch needs no isolation beyond reading what is committed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use pathway_finance::{CivilDate, Totals};
 use pathway_store::{Tx, Val};
 use uuid::Uuid;
 
-use super::{ExplainedLine, rows, told};
+use super::{ExplainedLine, purchases, rows, told};
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Fact};
 use crate::insight::Insight;
 use crate::ledger::{
-    Applied, BudgetPeriod, Budgets, Cell, Known, Ledger, Needs, Owner, Purchases, Purse, Series, Settled,
-    Standing,
+    Applied, BudgetPeriod, Budgets, Cell, Known, Ledger, Needs, Owner, Purse, Settled, Standing,
 };
 
 const LOCK_OWNER: &str = "INSERT INTO owners (user_id, time_zone) VALUES ($1, 'UTC')
@@ -34,9 +33,6 @@ const SPENT: &str =
      FROM day_totals WHERE user_id = $1 AND currency = $2 AND category = $3 AND day >= $4 AND day < $5";
 const FIRED: &str = "SELECT threshold FROM crossings
      WHERE user_id = $1 AND category = $2 AND revision = $3 AND period_start = $4";
-const PURCHASES: &str = "SELECT day, record_id, minor FROM facts
-     WHERE user_id = $1 AND currency = $2 AND category = $3 AND deleted = 0 AND kind = 1 AND minor > 0
-     ORDER BY day DESC, record_id DESC LIMIT $4";
 
 const PUT_FACT: &str = "INSERT INTO facts
      (record_id, version, deleted, user_id, kind, minor, currency, category, day, merchant)
@@ -185,16 +181,8 @@ fn load(tx: &mut Tx<'_>, needs: Needs, known: &mut Known) -> Result<(), Analytic
 
     known.standings = load_standings(tx, needs.standings)?;
 
-    let series: Vec<(Series, usize)> = needs.purchases.into_iter().collect();
-    let keys: Vec<Vec<Val>> = series.iter().map(|(series, count)| latest_vals(series, *count)).collect();
-    for ((series, _), rows) in series.into_iter().zip(tx.query_many(PURCHASES, &keys)?) {
-        let mut purchases = Purchases::new();
-        for row in &rows {
-            purchases.insert((rows::day(row.i64(0)?)?, Uuid::from_bytes(row.id(1)?)), row.i64(2)?);
-        }
-        known.purchases.insert(series, purchases);
-    }
-    Ok(())
+    known.purchases = purchases::load(tx, needs.purchases)?;
+    purchases::forget(tx, &needs.outdated)
 }
 
 /// The sums under each key; zero where there is no row yet.
@@ -215,14 +203,10 @@ fn span_vals(key: &BudgetPeriod, standing: &Standing) -> Vec<Val> {
     ]
 }
 
-fn latest_vals(series: &Series, count: usize) -> Vec<Val> {
-    let mut vals = rows::series_vals(series);
-    vals.push(i64::try_from(count).unwrap_or(i64::MAX).into());
-    vals
-}
-
 fn store(tx: &mut Tx<'_>, settled: &Settled, now_us: i64) -> Result<(), AnalyticsError> {
-    let facts: Vec<_> = settled.facts.iter().map(|(id, fact)| rows::fact_vals(*id, fact)).collect();
+    // In the order of their ids, which is that of time: an index on them grows at one end.
+    let facts: BTreeMap<&Uuid, &Fact> = settled.facts.iter().collect();
+    let facts: Vec<_> = facts.into_iter().map(|(id, fact)| rows::fact_vals(*id, fact)).collect();
     tx.execute_many(PUT_FACT, &facts)?;
     let with_totals = |mut key: Vec<Val>, totals: &Totals| {
         key.extend(rows::totals_vals(*totals));
@@ -242,5 +226,5 @@ fn store(tx: &mut Tx<'_>, settled: &Settled, now_us: i64) -> Result<(), Analytic
         insights.push([id.into_bytes().into(), (*version).into(), content.into()]);
     }
     tx.execute_many(PUT_INSIGHTS, &insights)?;
-    Ok(())
+    purchases::keep(tx, &settled.recent)
 }

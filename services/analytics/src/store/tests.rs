@@ -17,6 +17,8 @@ pathway_store::suite!(
     an_explanation_adds_up_to_its_number,
     a_cursor_moves_with_what_was_read,
     g04_a_zone_is_for_all_budgets_and_holds_from_the_next_boundary,
+    g26_an_amount_is_compared_with_those_of_earlier_batches,
+    figures_of_an_older_schema_are_kept,
 );
 
 /// 2026-11-24, noon in UTC.
@@ -274,4 +276,35 @@ async fn g04_a_zone_is_for_all_budgets_and_holds_from_the_next_boundary(scratch:
     // 2026-12-02, noon in UTC.
     let in_force = store.budgets("u".to_owned(), NOW + 8 * 86_400_000_000).await.unwrap();
     assert_eq!(in_force.iter().map(|budget| budget.revision).collect::<Vec<_>>(), [2, 2, 1]);
+}
+
+async fn g26_an_amount_is_compared_with_those_of_earlier_batches(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let silent = [Vec::<String>::new()];
+    for record in 1..=10 {
+        let minor = 1000 + 10 * i64::try_from(record).unwrap();
+        assert_eq!(told(&store, vec![dining(record, minor)]).await, silent);
+    }
+    assert_eq!(told(&store, vec![dining(11, 5000)]).await, [["transaction_alert"]]);
+    assert_eq!(told(&store, vec![change("u", 11, 2, None)]).await, silent);
+    let applied = store.apply(vec![dining(12, 5000)], NOW).await.unwrap().remove(0).unwrap();
+    assert_eq!(applied[0].metadata["count"], "10", "what was taken back is not among them");
+    let history = Change { is_live: false, ..dining(13, 1000) };
+    store.follow(vec![history], 1, NOW).await.unwrap();
+    let applied = store.apply(vec![dining(14, 50_000)], NOW).await.unwrap().remove(0).unwrap();
+    assert_eq!(applied[0].metadata["count"], "12", "history is");
+}
+
+async fn figures_of_an_older_schema_are_kept(scratch: &Scratch) {
+    let db = Db::open(&scratch.config(), MIGRATIONS[..2].to_vec()).await.unwrap();
+    let rows = [("2026-11-02", "rent", 700_i64), ("2026-11-01", "dining", 300), ("2026-12-01", "dining", 50)];
+    let rows = rows.map(|(date, category, minor)| {
+        [Val::from("u"), "USD".into(), day(date).epoch_days().into(), category.into(), minor.into()]
+    });
+    let put = "INSERT INTO day_totals (user_id, currency, day, category, gross, refunds, count)
+         VALUES ($1, $2, $3, $4, $5, 0, 1)";
+    db.write(move |tx| tx.execute_many(put, &rows)).await.unwrap();
+    db.close().await;
+    let spending = open(scratch).await.spending(november("u"), currency("USD")).await.unwrap();
+    assert_eq!((spending.total.net(), spending.categories.len()), (1000, 2));
 }
