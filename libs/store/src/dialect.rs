@@ -7,10 +7,12 @@
 const BYTES: (&str, &str) = ("BLOB", "BYTEA");
 /// SQLite keeps such a table in its primary key's tree alone, without a second one; PostgreSQL has no such choice.
 const CLUSTERED: (&str, &str) = ("WITHOUT ROWID", "");
+/// Such a key is SQLite's own number of the row, so the table lies in its order and needs no second tree for it.
+const NUMBERED: (&str, &str) = ("INTEGER PRIMARY KEY", "BIGINT PRIMARY KEY");
 
 /// The same schema in PostgreSQL's words.
 pub(crate) fn for_postgres(sql: &str) -> String {
-    [BYTES, CLUSTERED].iter().fold(sql.to_owned(), |sql, (from, to)| replace_words(&sql, from, to))
+    [BYTES, CLUSTERED, NUMBERED].iter().fold(sql.to_owned(), |sql, (from, to)| replace_words(&sql, from, to))
 }
 
 /// Replaces `from` where it stands as a word of its own, so that a column called `BLOBS` or `MY_BLOB` keeps its name.
@@ -40,5 +42,6 @@ mod tests {
         let sql = "CREATE TABLE t (id BLOB NOT NULL, BLOBS BIGINT, MY_BLOB BLOB) WITHOUT ROWID;";
         assert_eq!(for_postgres(sql), "CREATE TABLE t (id BYTEA NOT NULL, BLOBS BIGINT, MY_BLOB BYTEA) ;");
         assert_eq!(for_postgres("BLOBBLOB BLOB\nBLOB"), "BLOBBLOB BYTEA\nBYTEA");
+        assert_eq!(for_postgres("n INTEGER PRIMARY KEY, a BLOB"), "n BIGINT PRIMARY KEY, a BYTEA");
     }
 }

@@ -9,7 +9,7 @@ mod rows;
 
 use std::sync::Arc;
 
-use pathway_store::{Db, Migration, StoreConfig, StoreError, Tx, Val};
+use pathway_store::{Db, Migration, Pages, StoreConfig, StoreError, Tx, Val};
 use uuid::Uuid;
 
 use crate::error::DatasyncError;
@@ -17,8 +17,10 @@ use crate::import::Line;
 use crate::records::{Change, Origin, Outcome, Record, Write};
 use rows::{change_columns, change_tables, record_columns};
 
-const MIGRATIONS: [Migration; 1] =
-    [Migration { number: 1, name: "records", sql: include_str!("../migrations/0001_records.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { number: 1, name: "records", sql: include_str!("../migrations/0001_records.sql") },
+    Migration { number: 2, name: "locality", sql: include_str!("../migrations/0002_locality.sql") },
+];
 
 /// The records in a database; cheap to clone.
 #[derive(Debug, Clone)]
@@ -88,19 +90,27 @@ const CHANGES: &str = concat!(
     change_tables!(),
     " WHERE v.sequence > $1 ORDER BY v.sequence LIMIT $2"
 );
-const CHANGES_OF_ORIGIN: &str = concat!(
+const LIVE_CHANGES: &str = concat!(
     "SELECT ",
     change_columns!(),
     " FROM ",
     change_tables!(),
-    " WHERE v.origin = $3 AND v.sequence > $1 ORDER BY v.sequence LIMIT $2"
+    " WHERE v.origin = 1 AND v.sequence > $1 ORDER BY v.sequence LIMIT $2"
+);
+/// The origin stands in the text, because the index is one of history alone.
+const CHANGES_OF_HISTORY: &str = concat!(
+    "SELECT ",
+    change_columns!(),
+    " FROM ",
+    change_tables!(),
+    " WHERE v.origin = 2 AND v.sequence > $1 ORDER BY v.sequence LIMIT $2"
 );
 
 // === impl Store ===
 
 impl Store {
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        Ok(Self(Db::open(config, MIGRATIONS.to_vec()).await?))
+        Ok(Self(Db::open_with(config, Pages::Small, MIGRATIONS.to_vec()).await?))
     }
 
     /// Writes a batch, in order, and answers as many outcomes.
@@ -166,12 +176,12 @@ fn page(tx: &mut Tx<'_>, after: i64, limit: i64, origin: Option<Origin>) -> Resu
     if after > head {
         return Err(DatasyncError::CursorBeyondFeed { after, head });
     }
-    let rows = match origin {
-        None => tx.query(CHANGES, &[after.into(), limit.into()])?,
-        Some(origin) => {
-            tx.query(CHANGES_OF_ORIGIN, &[after.into(), limit.into(), rows::origin_code(origin).into()])?
-        }
+    let sql = match origin {
+        None => CHANGES,
+        Some(Origin::Live) => LIVE_CHANGES,
+        Some(Origin::History) => CHANGES_OF_HISTORY,
     };
+    let rows = tx.query(sql, &[after.into(), limit.into()])?;
     let changes = rows.iter().map(rows::change).collect::<Result<Vec<_>, _>>()?;
     let is_full = i64::try_from(changes.len()).is_ok_and(|count| count >= limit);
     // Where the page is not full, nothing that was filtered out has to be read again.

@@ -47,7 +47,7 @@ const INSERT_VERSION: &str = "INSERT INTO versions (sequence, record_id, origin,
      version, deleted, kind, minor, currency, category, day, merchant, description, occurred_at_us, \
      log_epoch, log_partition, log_offset) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
-const LAST_OF_ORIGIN: &str = "SELECT sequence FROM versions WHERE origin = $1 ORDER BY sequence DESC LIMIT 1";
+const LAST_OF_HISTORY: &str = "SELECT sequence FROM versions WHERE origin = 2 ORDER BY sequence DESC LIMIT 1";
 const QUARANTINE: &str = "INSERT INTO quarantine (user_id, source, account, line_key, \
      minor, currency, day, kind, category, merchant, description, occurred_at_us, record_id, first_seen_us) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING";
@@ -85,7 +85,7 @@ pub(super) fn import(tx: &mut Tx<'_>, lines: &[Line], now_us: i64) -> Result<Imp
     }
     store(tx, &mut ledger.finish())?;
     tx.execute_many(QUARANTINE, &quarantined)?;
-    let last = tx.query(LAST_OF_ORIGIN, &[rows::origin_code(Origin::History).into()])?;
+    let last = tx.query(LAST_OF_HISTORY, &[])?;
     imported.sequence = last.first().map_or(Ok(0), |row| row.i64(0))?;
     Ok(imported)
 }

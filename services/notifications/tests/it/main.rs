@@ -2,6 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;
-mod changes;
 mod service;
 mod stream;

@@ -3,7 +3,6 @@
 
 mod failures;
 mod inspection;
-mod notices;
 mod pathways;
 mod peers;
 mod publishing;
