@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod alerts;
+mod api;
 mod architecture;
 mod bad_input;
 mod bench;
@@ -10,6 +11,7 @@ mod crash;
 mod fuzz;
 mod history;
 mod import;
+mod notices;
 mod simulation;
 
 /// A day of the current month that is not in the future, in UTC: today.

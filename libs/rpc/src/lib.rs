@@ -6,17 +6,23 @@
 //!   again when the peer comes back.
 //! - [`to_status`] and [`from_status`] are the one table between [`Fault`](pathway_kernel::Fault) and gRPC; a status is built nowhere else.
 //! - [`to_money`], [`from_date`] and their like are the one place where wire values become the domain's.
+//! - [`Pages`] makes and reads the tokens of pages.
 //! - [`memory`] is a transport within the process: what the all-in-one and the tests use, with the same code on both ends.
 
+mod accept;
 mod channel;
+mod details;
 mod listener;
+mod page;
 mod server;
 mod status;
 mod trace;
+mod transport;
 mod values;
 
 pub use channel::{Channel, ChannelConfig, Target};
 pub use listener::{Connector, Listener, memory};
+pub use page::Pages;
 pub use server::{Routes, Server, ServerConfig};
 pub use status::{from_item_status, from_status, ok_item_status, status, to_item_status, to_status};
 pub use values::{from_date, from_money, to_date, to_money};

@@ -18,6 +18,8 @@ use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::Listener;
+use crate::accept::Patient;
+use crate::details::DetailsLayer;
 use crate::listener::Kind;
 use crate::trace::TraceLayer;
 
@@ -109,13 +111,20 @@ impl Server {
         for name in &routes.names {
             reporter.set_service_status(name, ServingStatus::Serving).await;
         }
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(pathway_proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .map_err(Fault::internal)?;
-        let all =
-            RoutesBuilder::from(routes.inner).add_service(health).add_service(reflection).clone().routes();
+        let described = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(pathway_proto::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let reflection = described().build_v1().map_err(Fault::internal)?;
+        // What tools asked for before there was a v1.
+        let reflection_before = described().build_v1alpha().map_err(Fault::internal)?;
+        let all = RoutesBuilder::from(routes.inner)
+            .add_service(health)
+            .add_service(reflection)
+            .add_service(reflection_before)
+            .clone()
+            .routes();
 
         let router = tonic::transport::Server::builder()
             .accept_http1(true)
@@ -125,6 +134,7 @@ impl Server {
             .layer(cors(&config.cors_origins))
             .layer(GrpcWebLayer::new())
             .layer(TraceLayer)
+            .layer(DetailsLayer)
             .layer(TimeoutLayer::new(config.longest, |_| true))
             .add_routes(all);
 
@@ -138,7 +148,7 @@ impl Server {
             match listener.0 {
                 Kind::Tcp(listener) => {
                     // The builder's own `tcp_nodelay` is for listeners that it binds.
-                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                    let incoming = Patient::new(TcpIncoming::from(listener).with_nodelay(Some(true)));
                     router.serve_with_incoming_shutdown(incoming, draining).await
                 }
                 Kind::Memory(accept) => {

@@ -1,17 +1,22 @@
 //! The one table between faults and gRPC statuses.
 //!
-//! The details are `google.rpc` messages: `ErrorInfo` has the reason and the domain, `BadRequest` every violation, `RetryInfo` when to come back. A
-//! fault that crosses the mesh arrives as it left.
+//! The details are `google.rpc` messages: `ErrorInfo` has the reason and the domain, `BadRequest` every violation, `RetryInfo` when to come back, and
+//! `RequestInfo` the trace or an id, which is what to ask the operator about. A fault that crosses the mesh arrives as it left.
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::time::Duration;
 
+use http::HeaderMap;
 use pathway_kernel::{Code, Fault, Violation};
 use pathway_proto::google::rpc::Status as ItemStatus;
 use pathway_resilience::REASON_HEADER;
 use prost::Message as _;
 use tonic::{Code as GrpcCode, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use tracing::Span;
+
+use crate::details::request_id;
 
 /// Who says the reasons.
 const DOMAIN: &str = "pathway";
@@ -19,6 +24,10 @@ const DOMAIN: &str = "pathway";
 /// A fault as a status.
 #[must_use]
 pub fn to_status(fault: &Fault) -> Status {
+    Status::with_error_details(to_grpc(fault.code()), fault.message(), details(fault))
+}
+
+fn details(fault: &Fault) -> ErrorDetails {
     let mut details = ErrorDetails::new();
     details.set_error_info(fault.reason(), DOMAIN, HashMap::new());
     if !fault.violations().is_empty() {
@@ -30,7 +39,7 @@ pub fn to_status(fault: &Fault) -> Status {
     if let Some(after) = fault.retry_after() {
         details.set_retry_info(Some(after));
     }
-    Status::with_error_details(to_grpc(fault.code()), fault.message(), details)
+    details
 }
 
 /// What a handler answers for an error. A defect is logged here, once, with its whole chain of causes; the caller does not get to see that.
@@ -43,7 +52,12 @@ pub fn status(error: impl Into<Fault>) -> Status {
             causes.push(error.to_string());
             cause = error.source();
         }
-        tracing::error!(reason = fault.reason(), causes = ?causes, "a call failed by a defect");
+        // What the caller is told leads to this line.
+        let request = request_id(&Span::current());
+        tracing::error!(request, reason = fault.reason(), causes = ?causes, "a call failed by a defect");
+        let mut details = details(&fault);
+        details.set_request_info(request, "");
+        return Status::with_error_details(to_grpc(fault.code()), fault.message(), details);
     }
     to_status(&fault)
 }
@@ -74,10 +88,8 @@ pub fn from_status(status: Status) -> Fault {
     });
     let mut fault =
         Fault::new(to_code(status.code()), reason, status.message().to_owned()).with_violations(violations);
-    let pushback =
-        status.metadata().get("grpc-retry-pushback-ms").and_then(|value| value.to_str().ok()?.parse().ok());
     let hint = details.retry_info().and_then(|info| info.retry_delay);
-    if let Some(after) = hint.or_else(|| pushback.map(std::time::Duration::from_millis)) {
+    if let Some(after) = hint.or_else(|| pushback(status.metadata().as_ref())) {
         fault = fault.with_retry_after(after);
     }
     fault
@@ -108,6 +120,12 @@ pub fn from_item_status(status: ItemStatus) -> Fault {
     from_status(Status::with_details(GrpcCode::from_i32(status.code), status.message, details.into()))
 }
 
+/// When a layer said to come back.
+pub(crate) fn pushback(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-retry-pushback-ms")?;
+    value.to_str().ok()?.parse().ok().map(Duration::from_millis)
+}
+
 const fn to_grpc(code: Code) -> GrpcCode {
     match code {
         Code::InvalidArgument => GrpcCode::InvalidArgument,
@@ -127,7 +145,7 @@ const fn to_grpc(code: Code) -> GrpcCode {
     }
 }
 
-const fn to_code(code: GrpcCode) -> Code {
+pub(crate) const fn to_code(code: GrpcCode) -> Code {
     match code {
         GrpcCode::InvalidArgument => Code::InvalidArgument,
         GrpcCode::NotFound => Code::NotFound,
@@ -149,8 +167,6 @@ const fn to_code(code: GrpcCode) -> Code {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

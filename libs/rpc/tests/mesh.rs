@@ -9,8 +9,10 @@ use pathway_proto::pathway::notifications::v1::notifications_service_server::{
     NotificationsService, NotificationsServiceServer,
 };
 use pathway_proto::pathway::notifications::v1::{
-    ListNoticesRequest, ListNoticesResponse, MarkAllReadRequest, MarkAllReadResponse, MarkNoticesRequest,
-    MarkNoticesResponse, SendNoticesRequest, SendNoticesResponse, WatchNoticesRequest, WatchNoticesResponse,
+    ArchiveNoticesRequest, ArchiveNoticesResponse, ListNoticesRequest, ListNoticesResponse,
+    MarkAllReadRequest, MarkAllReadResponse, MarkNoticesRequest, MarkNoticesResponse, SendNoticesRequest,
+    SendNoticesResponse, WatchNoticesRequest, WatchNoticesResponse, WatchNotificationsRequest,
+    WatchNotificationsResponse,
 };
 use pathway_rpc::{
     Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target, from_status, memory, status,
@@ -25,6 +27,8 @@ struct Peer;
 
 #[tonic::async_trait]
 impl NotificationsService for Peer {
+    type WatchNotificationsStream =
+        Pin<Box<dyn Stream<Item = Result<WatchNotificationsResponse, Status>> + Send>>;
     type WatchNoticesStream = Pin<Box<dyn Stream<Item = Result<WatchNoticesResponse, Status>> + Send>>;
 
     async fn send_notices(
@@ -62,6 +66,20 @@ impl NotificationsService for Peer {
     ) -> Result<Response<Self::WatchNoticesStream>, Status> {
         let first = tokio_stream::once(Ok(WatchNoticesResponse::default()));
         Ok(Response::new(Box::pin(first.chain(tokio_stream::pending()))))
+    }
+
+    async fn archive_notices(
+        &self,
+        _: Request<ArchiveNoticesRequest>,
+    ) -> Result<Response<ArchiveNoticesResponse>, Status> {
+        Err(status(Fault::internal("secret")))
+    }
+
+    async fn watch_notifications(
+        &self,
+        _: Request<WatchNotificationsRequest>,
+    ) -> Result<Response<Self::WatchNotificationsStream>, Status> {
+        Err(status(Fault::internal("secret")))
     }
 }
 

@@ -3,10 +3,18 @@
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pathway_kernel::{Code, Fault};
 
 type Source = Box<dyn Error + Send + Sync>;
+
+/// When to come back where the store is away: sooner would only add to what it has to do once it is back.
+const AWAY: Duration = Duration::from_secs(1);
+/// When to come back where the disk is full: somebody has to make room.
+const FULL: Duration = Duration::from_secs(5);
+/// When to come back after a lost race: the winners are through by then.
+const RACE: Duration = Duration::from_millis(100);
 
 /// What can go wrong in a store.
 #[derive(Debug, thiserror::Error)]
@@ -130,12 +138,21 @@ impl From<deadpool_postgres::PoolError> for StoreError {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Unavailable(_) | StoreError::Full(_) => {
+            StoreError::Unavailable(_) => {
                 let message = "the service's store cannot take this now; try again later";
-                Self::new(Code::Unavailable, "STORE_UNAVAILABLE", message).with_source(error)
+                Self::new(Code::Unavailable, "STORE_UNAVAILABLE", message)
+                    .with_retry_after(AWAY)
+                    .with_source(error)
+            }
+            StoreError::Full(_) => {
+                let message = "the disk of the service's store is full: nothing of this call was kept; try again once there is space";
+                Self::new(Code::ResourceExhausted, "STORE_FULL", message)
+                    .with_retry_after(FULL)
+                    .with_source(error)
             }
             StoreError::Conflict(_) => {
                 Self::new(Code::Aborted, "STORE_CONFLICT", "lost a race with other writers; try again")
+                    .with_retry_after(RACE)
                     .with_source(error)
             }
             StoreError::Constraint(_)

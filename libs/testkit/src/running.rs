@@ -1,11 +1,11 @@
 //! One service in the test's own process.
 
-use pathway_rpc::{Channel, ChannelConfig, Target, memory};
+use pathway_rpc::{Channel, ChannelConfig, Listener, Target, memory};
 use pathway_runtime::Component;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// A service that runs in the test's own process, on an in-memory transport; as many as a test likes.
+/// A service that runs in the test's own process, on an in-memory transport or a socket; as many as a test likes.
 #[derive(Debug)]
 pub struct Running {
     way: Target,
@@ -22,14 +22,35 @@ impl Running {
     /// # Panics
     /// If it cannot be built.
     pub async fn start<S: Component>(change: impl FnOnce(&mut S::Config), deps: S::Deps) -> Self {
+        let (connector, listener) = memory();
+        Self::serve::<S>(change, deps, listener, Target::Memory(connector)).await
+    }
+
+    /// The same on a socket, for what is about the network.
+    ///
+    /// # Panics
+    /// If it cannot be built, or there is no socket.
+    pub async fn bind<S: Component>(change: impl FnOnce(&mut S::Config), deps: S::Deps) -> Self {
+        let any = ([127, 0, 0, 1], 0).into();
+        let listener = Listener::bind(any).await.expect("a free port");
+        let address = listener.local_addr().expect("a socket has an address");
+        let way = Target::parse(&format!("http://{address}")).expect("an address is a target");
+        Self::serve::<S>(change, deps, listener, way).await
+    }
+
+    async fn serve<S: Component>(
+        change: impl FnOnce(&mut S::Config),
+        deps: S::Deps,
+        listener: Listener,
+        way: Target,
+    ) -> Self {
         let mut config: S::Config = toml::from_str(S::DEFAULTS).expect("the defaults are a configuration");
         change(&mut config);
         let service = S::build(config, deps).await.expect("the service can be built");
-        let (connector, listener) = memory();
         let shutdown = CancellationToken::new();
         let told = shutdown.clone();
         let task = tokio::spawn(async move { service.run(listener, told).await.expect("the service runs") });
-        Self { way: Target::Memory(connector), name: S::NAME, shutdown, task }
+        Self { way, name: S::NAME, shutdown, task }
     }
 
     /// A channel to it, as its peers have one.

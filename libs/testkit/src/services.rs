@@ -68,6 +68,15 @@ impl Services {
         self.ports.keys().copied().collect()
     }
 
+    /// The id of a process.
+    ///
+    /// # Panics
+    /// If it is not one of [`Services::names`].
+    #[must_use]
+    pub fn pid(&self, name: &str) -> u32 {
+        self.children.get(name).expect("a running process").id()
+    }
+
     /// Kills a process with SIGKILL: it gets no chance to finish anything.
     ///
     /// # Panics

@@ -69,9 +69,9 @@ impl DatasyncService for Api {
         request: Request<pb::ListRecordVersionsRequest>,
     ) -> Result<Response<pb::ListRecordVersionsResponse>, Status> {
         let request = request.into_inner();
+        convert::check_record(&request.user_id, &request.record_id).map_err(status)?;
         // What is no id names no record.
         let id = Uuid::parse_str(&request.record_id).map_err(|_| status(DatasyncError::UnknownRecord))?;
-        convert::check_user(&request.user_id).map_err(status)?;
         let changes = self.0.versions(&request.user_id, id).await.map_err(status)?;
         Ok(Response::new(pb::ListRecordVersionsResponse {
             changes: changes.iter().map(convert::change).collect(),

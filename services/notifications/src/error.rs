@@ -12,6 +12,12 @@ pub enum NotificationsError {
     /// The user has no such notice.
     #[error("there is no such notice")]
     UnknownNotice,
+    /// The feed has no such change yet.
+    #[error("the feed has no such change")]
+    UnknownChange {
+        /// The number of its last one.
+        last: i64,
+    },
     /// The service is ending.
     #[error("the service is ending")]
     Ending,
@@ -31,6 +37,12 @@ impl From<NotificationsError> for Fault {
             NotificationsError::Invalid(violations) => Self::invalid(violations),
             NotificationsError::UnknownNotice => {
                 Self::new(Code::NotFound, "UNKNOWN_NOTICE", "the user has no notice with this id")
+            }
+            NotificationsError::UnknownChange { last } => {
+                let message = format!(
+                    "the feed's last change is {last}: list the notices anew and go on after the change that is given there"
+                );
+                Self::new(Code::OutOfRange, "UNKNOWN_CHANGE", message)
             }
             NotificationsError::Ending => {
                 Self::new(Code::Unavailable, "ENDING", "the service is ending; call again")

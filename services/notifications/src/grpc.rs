@@ -1,23 +1,26 @@
 //! The API: the only part that knows the generated types.
 
+mod convert;
+
 use std::pin::Pin;
 
 use futures_util::stream::iter;
 use futures_util::{Stream, StreamExt as _};
 use pathway_kernel::{Check, Fault};
+use pathway_proto::google::rpc::Status as ItemStatus;
 use pathway_proto::pathway::notifications::v1 as api;
 use pathway_proto::pathway::notifications::v1::notifications_service_server::{
     NotificationsService, NotificationsServiceServer,
 };
-use pathway_proto::pathway::types::v1 as types;
 use pathway_rpc::{MAX_MESSAGE_BYTES, Routes, ok_item_status, status, to_item_status};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::error::NotificationsError;
-use crate::notice::{Notice, Stored};
-use crate::service::Notices;
-use crate::store::{Listing, Sent};
+use crate::notice::Mark;
+use crate::notices::Notices;
+use crate::store::{Listing, Which};
+use convert::{from_notice, to_message, to_result, to_stored, to_update};
 
 /// The most items of one call.
 const MOST_ITEMS: usize = 4096;
@@ -31,6 +34,8 @@ pub(crate) fn routes(notices: Notices) -> Routes {
 
 #[tonic::async_trait]
 impl NotificationsService for Notices {
+    type WatchNotificationsStream =
+        Pin<Box<dyn Stream<Item = Result<api::WatchNotificationsResponse, Status>> + Send>>;
     type WatchNoticesStream = Pin<Box<dyn Stream<Item = Result<api::WatchNoticesResponse, Status>> + Send>>;
 
     async fn send_notices(
@@ -59,7 +64,11 @@ impl NotificationsService for Notices {
             after: request.after_sequence,
             // One more than the page shows whether there is another.
             limit: limit + 1,
-            unread_only: request.unread_only,
+            which: match (request.unread_only, request.include_all) {
+                (true, _) => Which::Unread,
+                (false, true) => Which::All,
+                (false, false) => Which::Inbox,
+            },
         };
         let mut page = self.list(listing).await.map_err(status)?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -70,6 +79,7 @@ impl NotificationsService for Notices {
             notices: page.notices.into_iter().map(to_stored).collect(),
             unread: page.unread,
             next_after_sequence: if is_last { 0 } else { last },
+            change: page.last_change,
         }))
     }
 
@@ -78,16 +88,19 @@ impl NotificationsService for Notices {
         request: Request<api::MarkNoticesRequest>,
     ) -> Result<Response<api::MarkNoticesResponse>, Status> {
         let request = request.into_inner();
-        let mut check = check_user(&request.user_id);
-        check.at_most("ids", request.ids.len(), MOST_ITEMS);
-        refuse(check)?;
-        // An id that is no id is nobody's: the nil one stands for it and is never found.
-        let ids = request.ids.iter().map(|id| Uuid::try_parse(id).unwrap_or_default()).collect();
-        let (known, unread) = self.mark(request.user_id, ids, request.read).await.map_err(status)?;
-        let unknown = || to_item_status(&NotificationsError::UnknownNotice.into());
-        let results =
-            known.into_iter().map(|known| if known { ok_item_status() } else { unknown() }).collect();
+        let (results, unread) =
+            self.mark_ids(request.user_id, &request.ids, Mark::Read(request.read)).await?;
         Ok(Response::new(api::MarkNoticesResponse { results, unread }))
+    }
+
+    async fn archive_notices(
+        &self,
+        request: Request<api::ArchiveNoticesRequest>,
+    ) -> Result<Response<api::ArchiveNoticesResponse>, Status> {
+        let request = request.into_inner();
+        let mark = Mark::Archived(request.archived);
+        let (results, unread) = self.mark_ids(request.user_id, &request.ids, mark).await?;
+        Ok(Response::new(api::ArchiveNoticesResponse { results, unread }))
     }
 
     async fn mark_all_read(
@@ -97,8 +110,21 @@ impl NotificationsService for Notices {
         let request = request.into_inner();
         refuse(check_user(&request.user_id))?;
         let up_to = if request.up_to_sequence <= 0 { i64::MAX } else { request.up_to_sequence };
-        let (marked, unread) = self.mark_all(request.user_id, up_to).await.map_err(status)?;
-        Ok(Response::new(api::MarkAllReadResponse { marked, unread }))
+        let marked = self.mark_all(request.user_id, up_to).await.map_err(status)?;
+        Ok(Response::new(api::MarkAllReadResponse { marked: marked.marked, unread: marked.unread }))
+    }
+
+    async fn watch_notifications(
+        &self,
+        request: Request<api::WatchNotificationsRequest>,
+    ) -> Result<Response<Self::WatchNotificationsStream>, Status> {
+        let request = request.into_inner();
+        let mut check = check_user(&request.user_id);
+        check.note("after_change", (request.after_change < 0).then_some("must not be negative"));
+        refuse(check)?;
+        let updates = self.watch(request.user_id, request.after_change).await.map_err(status)?;
+        let messages = updates.map(|update| update.map(|update| to_update(&update)).map_err(status));
+        Ok(Response::new(Box::pin(messages)))
     }
 
     async fn watch_notices(
@@ -107,7 +133,7 @@ impl NotificationsService for Notices {
     ) -> Result<Response<Self::WatchNoticesStream>, Status> {
         let request = request.into_inner();
         refuse(check_user(&request.user_id))?;
-        let pages = self.watch(request.user_id, request.after_sequence);
+        let pages = self.watch_new(request.user_id, request.after_sequence);
         let messages = pages.flat_map(|page| {
             iter(match page {
                 Ok(notices) if notices.is_empty() => vec![Ok(api::WatchNoticesResponse { notice: None })],
@@ -116,6 +142,26 @@ impl NotificationsService for Notices {
             })
         });
         Ok(Response::new(Box::pin(messages)))
+    }
+}
+
+impl Notices {
+    /// Marks notices by their ids; answers for each a status, and how many are unread then.
+    async fn mark_ids(
+        &self,
+        user_id: String,
+        ids: &[String],
+        mark: Mark,
+    ) -> Result<(Vec<ItemStatus>, i64), Status> {
+        let mut check = check_user(&user_id);
+        check.at_most("ids", ids.len(), MOST_ITEMS);
+        refuse(check)?;
+        // An id that is no id is nobody's: the nil one stands for it and is never found.
+        let ids = ids.iter().map(|id| Uuid::try_parse(id).unwrap_or_default()).collect();
+        let marked = self.mark(user_id, ids, mark).await.map_err(status)?;
+        let unknown = || to_item_status(&NotificationsError::UnknownNotice.into());
+        let to_status = |known: bool| if known { ok_item_status() } else { unknown() };
+        Ok((marked.known.into_iter().map(to_status).collect(), marked.unread))
     }
 }
 
@@ -128,50 +174,4 @@ fn check_user(user_id: &str) -> Check {
 
 fn refuse(check: Check) -> Result<(), Status> {
     check.done().map_err(|violations| status(Fault::invalid(violations)))
-}
-
-fn from_notice(notice: types::Notice) -> Notice {
-    Notice {
-        user_id: notice.user_id,
-        dedup_key: notice.dedup_key,
-        kind: notice.r#type,
-        title: notice.title,
-        message: notice.message,
-        metadata: notice.metadata.into_iter().collect(),
-    }
-}
-
-fn to_stored(stored: Stored) -> api::StoredNotice {
-    let notice = stored.notice;
-    api::StoredNotice {
-        id: stored.id.to_string(),
-        sequence: stored.sequence,
-        notice: Some(types::Notice {
-            user_id: notice.user_id,
-            dedup_key: notice.dedup_key,
-            r#type: notice.kind,
-            title: notice.title,
-            message: notice.message,
-            metadata: notice.metadata.into_iter().collect(),
-        }),
-        read: stored.is_read,
-        created_at_us: stored.created_at_us,
-    }
-}
-
-fn to_message(stored: Stored) -> api::WatchNoticesResponse {
-    api::WatchNoticesResponse { notice: Some(to_stored(stored)) }
-}
-
-fn to_result(result: Result<Sent, NotificationsError>) -> api::SendNoticeResult {
-    use api::send_notice_result::Result as Item;
-    let result = match result {
-        Ok(sent) => Item::Outcome(api::SendOutcome {
-            id: sent.id.to_string(),
-            sequence: sent.sequence,
-            duplicate: sent.duplicate,
-        }),
-        Err(error) => Item::Error(to_item_status(&error.into())),
-    };
-    api::SendNoticeResult { result: Some(result) }
 }

@@ -6,17 +6,21 @@
 //!   first one's id and changes nothing.
 //! - **The feed has no gaps.** Each user's notices count from 1. A number is taken in the transaction that stores the notice, so whoever has read up
 //!   to a number has read all before it, and a stream that was cut goes on after the last number without gap or repeat.
-//! - **Read state is the server's.** It and the unread count change in one transaction; every device sees the same.
+//! - **Read state is the server's.** It and the unread count change in one transaction, under a number that only grows; every device that follows
+//!   the changes comes to see the same.
 //!
 //! # The parts
 //! - [`Notifications`] is the service; [`Config`] is what it takes, with `default.toml` as the commented default.
-//! - `notice` says what a notice may be and what its type is called. It is pure.
+//! - `notice` says what a notice may be, what its type is called, and what can happen to it. It is pure.
+//! - `notices` is what the service does for its callers, `feeds` the way from a commit to the streams of its user.
 //! - `store` is the queries, in these words. `grpc` is the only part that knows the generated types.
 
 mod config;
 mod error;
+mod feeds;
 mod grpc;
 mod notice;
+mod notices;
 mod service;
 mod store;
 

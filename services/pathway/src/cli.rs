@@ -2,6 +2,7 @@
 
 mod bench;
 mod inspect;
+mod notifications;
 mod replays;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub use inspect::{
     DeadLetterAction, DeadLetters, ExecutionAction, Executions, LetterFilter, PathwayAction, Pathways, Place,
     Redrive, Subscribe,
 };
+pub use notifications::{Chosen, NoticeSend, NotificationAction, Notifications};
 pub use replays::{ReplayAction, ReplayStart, Replays};
 
 /// Pathway: a real-time event backbone for personal-finance applications.
@@ -82,7 +84,7 @@ pub enum Command {
         #[command(subcommand)]
         action: Budget,
     },
-    /// List a user's notifications, oldest first.
+    /// List a user's notifications, oldest first; follow, mark, archive, send.
     Notifications(Notifications),
     /// List executions, newest first.
     Executions(Executions),
@@ -242,23 +244,6 @@ pub enum BudgetPeriod {
     Year,
 }
 
-/// `pathway notifications`
-#[derive(Debug, Args)]
-pub struct Notifications {
-    /// The user.
-    #[arg(long)]
-    pub user: String,
-    /// Go on with new ones as they come; with `--json` one document a line.
-    #[arg(long)]
-    pub follow: bool,
-    /// Mark all as read, after printing them.
-    #[arg(long)]
-    pub mark_all_read: bool,
-    /// Only those after this sequence number.
-    #[arg(long, default_value_t = 0, value_name = "SEQUENCE")]
-    pub after: i64,
-}
-
 /// `pathway watch`
 #[derive(Debug, Args)]
 pub struct Watch {
@@ -331,7 +316,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Budget { action: Budget::Show { user } } => {
             commands::budget::show(&mesh()?, &out, &user).await
         }
-        Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, &args).await,
+        Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, args).await,
         Command::Executions(args) => commands::executions::run(&mesh()?, &out, &args).await,
         Command::DeadLetters(args) => commands::dead_letters::run(&mesh()?, &out, &args).await,
         Command::Pathways(args) => commands::pathways::run(mesh, &out, &args).await,

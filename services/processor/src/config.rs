@@ -46,6 +46,8 @@ pub struct Config {
 pub struct TopicsSettings {
     /// The topic of the pathway `transactions`.
     pub transactions: String,
+    /// The topic of the pathway `notifications`.
+    pub notifications: String,
     /// Partitions of each topic.
     pub partitions: i32,
     /// For how many days an event is kept after it was processed; 0 for as long as there is room.

@@ -1,11 +1,13 @@
 //! Events: as they are published, and as they are kept in a topic.
 
-use pathway_kernel::Violation;
+use pathway_kernel::{Check, Violation};
 use prost::Message;
 use serde_json::Value;
 
 /// The largest event, in bytes.
 pub(crate) const LARGEST_EVENT: usize = 1024 * 1024;
+/// The longest of the texts beside the data, in bytes. They are kept with each execution.
+pub(crate) const LONGEST_TEXT: usize = 1024;
 
 /// An event as it is kept: a `CloudEvent` with the trace in which it was published.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -46,6 +48,17 @@ impl Envelope {
         let value: Value = serde_json::from_slice(&self.data)
             .map_err(|error| Violation::new("data", format!("is not JSON: {error}")))?;
         if value.is_object() { Ok(value) } else { Err(Violation::new("data", "is not a JSON object")) }
+    }
+
+    /// What is wrong with the texts beside the data.
+    pub(crate) fn check(&self, partition_key: &str) -> Vec<Violation> {
+        let mut check = Check::default();
+        check.text("id", &self.id, LONGEST_TEXT);
+        check.text("source", &self.source, LONGEST_TEXT);
+        check.text("type", &self.kind, LONGEST_TEXT);
+        check.text("subject", &self.subject, LONGEST_TEXT);
+        check.text("partition_key", partition_key, LONGEST_TEXT);
+        check.done().err().unwrap_or_default()
     }
 
     /// The same with other data, where there is any. An id that came from the data comes from the new data.

@@ -1,5 +1,6 @@
 //! The API: the only part that knows this service's generated types.
 
+mod checks;
 mod convert;
 mod pathways;
 mod replays;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use pathway_kernel::{Check, Fault};
+use pathway_kernel::Check;
 use pathway_proto::pathway::processor::v1 as api;
 use pathway_proto::pathway::processor::v1::processor_service_server::{
     ProcessorService, ProcessorServiceServer,
@@ -25,6 +26,7 @@ use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::processing::Processing;
 use crate::store::{LetterFilter, Start};
+use checks::{Page, at_most, named, refuse, required_id};
 use convert::{
     chosen, from_event, from_execution_filter, from_letter_filter, to_dead_letter, to_execution, to_group,
     to_position, to_result, to_whole_dead_letter,
@@ -56,8 +58,9 @@ impl ProcessorService for Processing {
     ) -> Result<Response<api::PublishResponse>, GrpcStatus> {
         let request = request.into_inner();
         let mut check = Check::default();
+        check.required("topic", &request.topic, LONGEST_NAME);
         check.at_most("events", request.events.len(), MOST_ITEMS);
-        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        refuse(check)?;
         let events = request.events.into_iter().map(from_event).collect();
         let results = self.publish(&request.topic, events).await.map_err(status)?;
         let results = results.into_iter().map(to_result).collect();
@@ -69,6 +72,10 @@ impl ProcessorService for Processing {
         request: Request<api::AwaitProcessedRequest>,
     ) -> Result<Response<api::AwaitProcessedResponse>, GrpcStatus> {
         let request = request.into_inner();
+        let mut check = Check::default();
+        check.required("topic", &request.topic, LONGEST_NAME);
+        checks::positions("positions", &request.positions, self.topics.partitions(), &mut check);
+        refuse(check)?;
         let positions = request.positions.iter();
         let positions = positions.map(|p| Position { partition: p.partition, offset: p.offset }).collect();
         self.await_processed(&request.topic, positions).await.map_err(status)?;
@@ -80,7 +87,7 @@ impl ProcessorService for Processing {
         request: Request<api::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, GrpcStatus> {
         let request = request.into_inner();
-        let (from, wanted) = topics::from_subscription(&request)?;
+        let (from, wanted) = topics::from_subscription(&request, self.topics.partitions())?;
         let key = request.partition_key;
         let subscription = self.subscribe(&request.topic, from, wanted, key).await.map_err(status)?;
         let stream = topics::stream(subscription, self.closing.clone());
@@ -103,10 +110,11 @@ impl ProcessorService for Processing {
         request: Request<api::ListExecutionsRequest>,
     ) -> Result<Response<api::ListExecutionsResponse>, GrpcStatus> {
         let request = request.into_inner();
-        let (before, limit) = page(&request.page_token, request.page_size)?;
+        let page = Page::of_executions(&request)?;
+        let filter = from_execution_filter(request);
         let (executions, next) =
-            self.store.executions(before, from_execution_filter(request), limit).await.map_err(status)?;
-        let next_page_token = next.map(|id| id.to_string()).unwrap_or_default();
+            self.store.executions(page.before, filter, page.limit).await.map_err(status)?;
+        let next_page_token = page.token(next);
         let executions = executions.iter().map(to_execution).collect();
         Ok(Response::new(api::ListExecutionsResponse { executions, next_page_token }))
     }
@@ -115,7 +123,7 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::GetExecutionRequest>,
     ) -> Result<Response<api::GetExecutionResponse>, GrpcStatus> {
-        let id = id(&request.into_inner().id);
+        let id = required_id(&request.into_inner().id)?;
         let found = self.store.execution(id).await.map_err(status)?;
         let execution = found.ok_or_else(|| status(ProcessorError::UnknownExecution))?;
         let dead_letter = self.store.dead_letter_of(id).await.map_err(status)?.map(to_dead_letter);
@@ -130,6 +138,9 @@ impl ProcessorService for Processing {
         request: Request<api::WatchExecutionsRequest>,
     ) -> Result<Response<Self::WatchExecutionsStream>, GrpcStatus> {
         let pathway = request.into_inner().pathway;
+        let mut check = Check::default();
+        check.text("pathway", &pathway, LONGEST_NAME);
+        refuse(check)?;
         let state = (self.watch(), self.closing.clone(), pathway, 0_i64);
         let messages = unfold(state, |(mut ended, closing, pathway, mut missed)| async move {
             let heartbeat = tokio::time::sleep(HEARTBEAT);
@@ -162,10 +173,11 @@ impl ProcessorService for Processing {
         request: Request<api::ListDeadLettersRequest>,
     ) -> Result<Response<api::ListDeadLettersResponse>, GrpcStatus> {
         let request = request.into_inner();
-        let (before, limit) = page(&request.page_token, request.page_size)?;
+        let page = Page::of_dead_letters(&request)?;
         let filter = from_letter_filter(request);
-        let (letters, total) = self.store.dead_letters(before, filter, limit).await.map_err(status)?;
-        let next_page_token = token(letters.last().map(|letter| letter.id), letters.len(), limit);
+        let (letters, total) =
+            self.store.dead_letters(page.before, filter, page.limit).await.map_err(status)?;
+        let next_page_token = page.token_behind(letters.last().map(|letter| letter.id), letters.len());
         let dead_letters = letters.into_iter().map(to_dead_letter).collect();
         Ok(Response::new(api::ListDeadLettersResponse { dead_letters, next_page_token, total }))
     }
@@ -175,6 +187,9 @@ impl ProcessorService for Processing {
         request: Request<api::ListDeadLetterGroupsRequest>,
     ) -> Result<Response<api::ListDeadLetterGroupsResponse>, GrpcStatus> {
         let filter = LetterFilter { pathway: request.into_inner().pathway, ..LetterFilter::default() };
+        let mut check = Check::default();
+        check.text("pathway", &filter.pathway, LONGEST_NAME);
+        refuse(check)?;
         let groups = self.store.dead_letter_groups(&filter).await.map_err(status)?;
         let groups = groups.into_iter().map(to_group).collect();
         Ok(Response::new(api::ListDeadLetterGroupsResponse { groups }))
@@ -184,7 +199,7 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::GetDeadLetterRequest>,
     ) -> Result<Response<api::GetDeadLetterResponse>, GrpcStatus> {
-        let id = id(&request.into_inner().id);
+        let id = required_id(&request.into_inner().id)?;
         let found = self.store.find_dead_letters(&[id]).await.map_err(status)?.pop().flatten();
         let letter = found.ok_or_else(|| status(ProcessorError::UnknownDeadLetter))?;
         Ok(Response::new(api::GetDeadLetterResponse { dead_letter: Some(to_whole_dead_letter(letter)) }))
@@ -195,9 +210,7 @@ impl ProcessorService for Processing {
         request: Request<api::DryRunRequest>,
     ) -> Result<Response<api::DryRunResponse>, GrpcStatus> {
         let request = request.into_inner();
-        let mut check = Check::default();
-        check.required("pathway", &request.pathway, LONGEST_NAME);
-        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        named("pathway", &request.pathway, &request.version)?;
         let kept = self.pathway(&request.pathway, &request.version).await.map_err(status)?.chosen;
         let event = Envelope { data: request.data, ..Envelope::default() };
         Ok(Response::new(pathways::to_dry_run(&kept, &event)))
@@ -208,9 +221,7 @@ impl ProcessorService for Processing {
         request: Request<api::RedriveDeadLettersRequest>,
     ) -> Result<Response<api::RedriveDeadLettersResponse>, GrpcStatus> {
         let items = request.into_inner().items;
-        let mut check = Check::default();
-        check.at_most("items", items.len(), MOST_ITEMS);
-        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        at_most("items", items.len())?;
         let items = items.into_iter().map(|item| (id(&item.id), item.data)).collect();
         let results = self.redrive(items).await.map_err(status)?;
         let result = |result: Result<(String, Position), ProcessorError>| {
@@ -236,7 +247,7 @@ impl ProcessorService for Processing {
         let mut check = Check::default();
         check.at_most("ids", request.ids.len(), MOST_ITEMS);
         check.required("reason", &request.reason, LONGEST_REASON);
-        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        refuse(check)?;
         let ids = request.ids.iter().map(|text| id(text)).collect();
         let results = self.discard(ids, request.reason).await.map_err(status)?;
         let result = |result: Result<(), ProcessorError>| {
@@ -261,6 +272,7 @@ impl ProcessorService for Processing {
         request: Request<api::GetPathwayRequest>,
     ) -> Result<Response<api::GetPathwayResponse>, GrpcStatus> {
         let request = request.into_inner();
+        named("name", &request.name, &request.version)?;
         let history = self.pathway(&request.name, &request.version).await.map_err(status)?;
         Ok(Response::new(pathways::to_history(&history)))
     }
@@ -273,7 +285,7 @@ impl ProcessorService for Processing {
         let (activate, validate_only) = (request.activate, request.validate_only);
         let source = pathways::from_registration(request)?;
         let kept = if validate_only { self.validate(source) } else { self.keep(source).await };
-        let kept = kept.map_err(status)?;
+        let kept = kept.map_err(pathways::refusal)?;
         if activate && !validate_only {
             self.let_run(&kept, Start::Next).await.map_err(status)?;
         }
@@ -290,7 +302,7 @@ impl ProcessorService for Processing {
         let mut check = Check::default();
         check.required("name", &request.name, LONGEST_NAME);
         check.required("version", &request.version, LONGEST_NAME);
-        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        refuse(check)?;
         let (kept, previous) = self.activate(&request.name, &request.version).await.map_err(status)?;
         let pathway = Some(pathways::to_pathway(&kept, true));
         let previous_version = previous.unwrap_or_default();
@@ -301,7 +313,9 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::DeactivatePathwayRequest>,
     ) -> Result<Response<api::DeactivatePathwayResponse>, GrpcStatus> {
-        let previous_version = self.deactivate(&request.into_inner().name).await.map_err(status)?;
+        let name = request.into_inner().name;
+        named("name", &name, "")?;
+        let previous_version = self.deactivate(&name).await.map_err(status)?;
         Ok(Response::new(api::DeactivatePathwayResponse { previous_version }))
     }
 
@@ -313,7 +327,9 @@ impl ProcessorService for Processing {
         let mut check = Check::default();
         check.required("pathway", &request.pathway, LONGEST_NAME);
         check.text("version", &request.version, LONGEST_NAME);
-        check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+        check.note("from_time_us", (request.from_time_us < 0).then_some("must not be negative"));
+        check.note("rate", (request.rate < 0).then_some("must not be negative"));
+        refuse(check)?;
         let (from_us, rate) = (request.from_time_us, request.rate.into());
         let replay = self.start_replay(&request.pathway, &request.version, from_us, rate).await;
         let replay = Some(replays::to_replay(&replay.map_err(status)?));
@@ -324,10 +340,9 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::ListReplaysRequest>,
     ) -> Result<Response<api::ListReplaysResponse>, GrpcStatus> {
-        let request = request.into_inner();
-        let (before, limit) = page(&request.page_token, request.page_size)?;
-        let replays = self.store.replays(before, limit).await.map_err(status)?;
-        let next_page_token = token(replays.last().map(|replay| replay.id), replays.len(), limit);
+        let page = Page::of_replays(&request.into_inner())?;
+        let replays = self.store.replays(page.before, page.limit).await.map_err(status)?;
+        let next_page_token = page.token_behind(replays.last().map(|replay| replay.id), replays.len());
         let replays = replays.iter().map(replays::to_replay).collect();
         Ok(Response::new(api::ListReplaysResponse { replays, next_page_token }))
     }
@@ -336,7 +351,8 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::CancelReplayRequest>,
     ) -> Result<Response<api::CancelReplayResponse>, GrpcStatus> {
-        let replay = self.cancel_replay(id(&request.into_inner().id)).await.map_err(status)?;
+        let id = required_id(&request.into_inner().id)?;
+        let replay = self.cancel_replay(id).await.map_err(status)?;
         Ok(Response::new(api::CancelReplayResponse { replay: Some(replays::to_replay(&replay)) }))
     }
 }
@@ -344,21 +360,4 @@ impl ProcessorService for Processing {
 /// An id that is no id is nobody's: the nil one stands for it and is never found.
 fn id(id: &str) -> Uuid {
     Uuid::try_parse(id).unwrap_or_default()
-}
-
-/// Where a page begins, and its size.
-fn page(token: &str, size: i32) -> Result<(Uuid, i64), GrpcStatus> {
-    let mut check = Check::default();
-    let before = if token.is_empty() { Ok(Uuid::max()) } else { Uuid::try_parse(token) };
-    let before = before.map_err(|_| "is not from a previous page: leave it empty for the first");
-    let before = check.take("page_token", before);
-    let size = check.page_size("page_size", size, 50, 1000);
-    check.done().map_err(|violations| status(Fault::invalid(violations)))?;
-    Ok((before.unwrap_or_default(), size))
-}
-
-/// A full page may have another behind it.
-fn token(last: Option<Uuid>, count: usize, limit: i64) -> String {
-    let is_full = i64::try_from(count).is_ok_and(|count| count >= limit);
-    last.filter(|_| is_full).map(|id| id.to_string()).unwrap_or_default()
 }

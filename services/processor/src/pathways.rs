@@ -25,20 +25,28 @@ pub(crate) struct Source {
     pub(crate) schemas: BTreeMap<String, String>,
 }
 
+const NOTIFICATIONS: &str = include_str!("../pathways/notifications.yaml");
+const NOTIFICATION_SCHEMA: &str = include_str!("../pathways/notification.schema.json");
+
 /// All that ship.
 fn shipped() -> Vec<Source> {
-    vec![Source {
-        file: "transactions.yaml".to_owned(),
+    let ships = |file: &str, definition: &str, schema: (&str, &str)| Source {
+        file: file.to_owned(),
         origin: Origin::Shipped,
-        definition: TRANSACTIONS.to_owned(),
-        schemas: BTreeMap::from([("transaction.schema.json".to_owned(), TRANSACTION_SCHEMA.to_owned())]),
-    }]
+        definition: definition.to_owned(),
+        schemas: BTreeMap::from([(schema.0.to_owned(), schema.1.to_owned())]),
+    };
+    vec![
+        ships("transactions.yaml", TRANSACTIONS, ("transaction.schema.json", TRANSACTION_SCHEMA)),
+        ships("notifications.yaml", NOTIFICATIONS, ("notification.schema.json", NOTIFICATION_SCHEMA)),
+    ]
 }
 
 /// The topic of a pathway: its definition's, unless it ships and the configuration calls its topic something else.
 pub(crate) fn topic_of(definition: &Definition, origin: Origin, names: &TopicsSettings) -> String {
     match (origin, definition.name()) {
         (Origin::Shipped, "transactions") => names.transactions.clone(),
+        (Origin::Shipped, "notifications") => names.notifications.clone(),
         _ => definition.topic().to_owned(),
     }
 }

@@ -157,5 +157,9 @@ fn accept(owner: &Pathway, topic: &str, event: Envelope, now_us: i64) -> Result<
     } else {
         event.partition_key.clone()
     };
+    let violations = event.check(&partition_key);
+    if !violations.is_empty() {
+        return Err(ProcessorError::Invalid(violations));
+    }
     Ok(NewEvent { partition_key, payload: event.encode_to_vec() })
 }

@@ -11,7 +11,7 @@ use pathway_testkit::{Layout, Run, Services, eventually};
 use serde_json::{Value, json};
 
 use crate::{from_environment, this_month};
-use model::Model;
+pub(crate) use model::Model;
 
 const EVENTS: usize = 3000;
 
@@ -141,7 +141,9 @@ fn publishing(services: &Services, events: &[Value]) -> Child {
 /// How many events have been processed so far.
 fn processed(services: &Services) -> usize {
     let run = services.pathway(&["topics", "--json"]);
-    let topic = &run.succeeded().json()["topics"][0];
+    let topics = run.succeeded().json();
+    let topics = topics["topics"].as_array().unwrap();
+    let topic = topics.iter().find(|topic| topic["name"] == "transactions").unwrap();
     let accepted: u64 =
         topic["partitions"].as_array().unwrap().iter().map(|p| p["next_offset"].as_u64().unwrap()).sum();
     let waiting =

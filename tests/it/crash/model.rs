@@ -8,7 +8,7 @@ use crate::this_month;
 
 /// A user's records and what was published of them.
 #[derive(Debug, Default)]
-pub(super) struct Model {
+pub(crate) struct Model {
     /// Each record that stands, in cents.
     records: BTreeMap<String, u64>,
     published: usize,
@@ -18,12 +18,12 @@ pub(super) struct Model {
 
 impl Model {
     /// The next events: new records, changes, removals, and some sent once more as they are.
-    pub(super) fn next_events(&mut self, user: &str, count: usize, rng: &mut fastrand::Rng) -> Vec<Value> {
+    pub(crate) fn next_events(&mut self, user: &str, count: usize, rng: &mut fastrand::Rng) -> Vec<Value> {
         (0..count).map(|_| self.next_event(user, rng)).collect()
     }
 
     /// What the records come to, as a decimal, and how many there are.
-    pub(super) fn total(&self) -> (String, usize) {
+    pub(crate) fn total(&self) -> (String, usize) {
         let cents: u64 = self.records.values().sum();
         (format!("{}.{:02}", cents / 100, cents % 100), self.records.len())
     }

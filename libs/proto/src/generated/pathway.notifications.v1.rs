@@ -17,6 +17,31 @@ pub struct StoredNotice {
     /// When it was stored, microseconds since the Unix epoch.
     #[prost(int64, tag = "5")]
     pub created_at_us: i64,
+    /// Whether what it tells still holds.
+    #[prost(enumeration = "NoticeState", tag = "6")]
+    pub state: i32,
+    /// Whether the user has put it away.
+    #[prost(bool, tag = "7")]
+    pub archived: bool,
+    /// The number of its last change; higher than that of every change of the user's feed before it.
+    #[prost(int64, tag = "8")]
+    pub change: i64,
+    /// When that was, microseconds since the Unix epoch.
+    #[prost(int64, tag = "9")]
+    pub changed_at_us: i64,
+}
+/// A change of a feed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FeedChange {
+    /// Its number; those of one user grow, with gaps.
+    #[prost(int64, tag = "1")]
+    pub change: i64,
+    /// What happened last to the notice.
+    #[prost(enumeration = "ChangeKind", tag = "2")]
+    pub kind: i32,
+    /// The notice as it is since then. Keep notices by id, and take this one in place of what you had.
+    #[prost(message, optional, tag = "3")]
+    pub notice: ::core::option::Option<StoredNotice>,
 }
 /// Notices to store.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -58,12 +83,15 @@ pub struct SendOutcome {
     /// Its id.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Its place in the user's feed.
+    /// Its place in the user's feed; 0 for a notice that resolves or withdraws others, which has no id either.
     #[prost(int64, tag = "2")]
     pub sequence: i64,
     /// True if it was there already.
     #[prost(bool, tag = "3")]
     pub duplicate: bool,
+    /// How many notices it replaced, resolved or withdrew.
+    #[prost(int64, tag = "4")]
+    pub ended: i64,
 }
 /// Whose notices to list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -80,6 +108,9 @@ pub struct ListNoticesRequest {
     /// Only unread ones.
     #[prost(bool, tag = "4")]
     pub unread_only: bool,
+    /// Archived, replaced and withdrawn ones too, which are left out otherwise.
+    #[prost(bool, tag = "5")]
+    pub include_all: bool,
 }
 /// A page of notices.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -93,6 +124,9 @@ pub struct ListNoticesResponse {
     /// Pass as `after_sequence` for the next page; 0 at the end.
     #[prost(int64, tag = "3")]
     pub next_after_sequence: i64,
+    /// The number of the feed's last change: WatchNotifications goes on after it.
+    #[prost(int64, tag = "4")]
+    pub change: i64,
 }
 /// Notices to mark.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -153,6 +187,151 @@ pub struct WatchNoticesResponse {
     /// Absent in a heartbeat, which is sent when nothing else was for 20 seconds.
     #[prost(message, optional, tag = "1")]
     pub notice: ::core::option::Option<StoredNotice>,
+}
+/// Notices to put away or to take back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchiveNoticesRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The notices' ids; at most 4096.
+    #[prost(string, repeated, tag = "2")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// True to put them away, false to take them back.
+    #[prost(bool, tag = "3")]
+    pub archived: bool,
+}
+/// One status for each id, in order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ArchiveNoticesResponse {
+    /// OK, or NOT_FOUND.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<super::super::super::google::rpc::Status>,
+    /// How many of all the user's notices are unread now.
+    #[prost(int64, tag = "2")]
+    pub unread: i64,
+}
+/// Whose feed to follow.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchNotificationsRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The number of the last change that the client has; 0 for all. One that the feed has not reached is refused as OUT_OF_RANGE: list anew.
+    #[prost(int64, tag = "2")]
+    pub after_change: i64,
+}
+/// Changes, or a heartbeat.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchNotificationsResponse {
+    /// In order. None in a heartbeat, which is sent when nothing else was for 20 seconds. A change that a later one of the same notice has
+    /// overtaken is not told.
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<FeedChange>,
+    /// Resume after this number.
+    #[prost(int64, tag = "2")]
+    pub change: i64,
+    /// How many of all the user's notices are unread after these changes.
+    #[prost(int64, tag = "3")]
+    pub unread: i64,
+}
+/// Whether what a notice tells still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NoticeState {
+    /// Not used.
+    Unspecified = 0,
+    /// It does.
+    Open = 1,
+    /// A later notice about the same took its place.
+    Replaced = 2,
+    /// It is over.
+    Resolved = 3,
+    /// It should not have been told.
+    Withdrawn = 4,
+}
+impl NoticeState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NOTICE_STATE_UNSPECIFIED",
+            Self::Open => "NOTICE_STATE_OPEN",
+            Self::Replaced => "NOTICE_STATE_REPLACED",
+            Self::Resolved => "NOTICE_STATE_RESOLVED",
+            Self::Withdrawn => "NOTICE_STATE_WITHDRAWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NOTICE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "NOTICE_STATE_OPEN" => Some(Self::Open),
+            "NOTICE_STATE_REPLACED" => Some(Self::Replaced),
+            "NOTICE_STATE_RESOLVED" => Some(Self::Resolved),
+            "NOTICE_STATE_WITHDRAWN" => Some(Self::Withdrawn),
+            _ => None,
+        }
+    }
+}
+/// What happened to a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ChangeKind {
+    /// Not used.
+    Unspecified = 0,
+    /// It was stored.
+    Created = 1,
+    /// It was marked as read.
+    Read = 2,
+    /// It was marked as unread.
+    Unread = 3,
+    /// It was put away.
+    Archived = 4,
+    /// It was taken out of the archive.
+    Restored = 5,
+    /// A later notice about the same took its place.
+    Replaced = 6,
+    /// What it told is over.
+    Resolved = 7,
+    /// It should not have been told.
+    Withdrawn = 8,
+}
+impl ChangeKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CHANGE_KIND_UNSPECIFIED",
+            Self::Created => "CHANGE_KIND_CREATED",
+            Self::Read => "CHANGE_KIND_READ",
+            Self::Unread => "CHANGE_KIND_UNREAD",
+            Self::Archived => "CHANGE_KIND_ARCHIVED",
+            Self::Restored => "CHANGE_KIND_RESTORED",
+            Self::Replaced => "CHANGE_KIND_REPLACED",
+            Self::Resolved => "CHANGE_KIND_RESOLVED",
+            Self::Withdrawn => "CHANGE_KIND_WITHDRAWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CHANGE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "CHANGE_KIND_CREATED" => Some(Self::Created),
+            "CHANGE_KIND_READ" => Some(Self::Read),
+            "CHANGE_KIND_UNREAD" => Some(Self::Unread),
+            "CHANGE_KIND_ARCHIVED" => Some(Self::Archived),
+            "CHANGE_KIND_RESTORED" => Some(Self::Restored),
+            "CHANGE_KIND_REPLACED" => Some(Self::Replaced),
+            "CHANGE_KIND_RESOLVED" => Some(Self::Resolved),
+            "CHANGE_KIND_WITHDRAWN" => Some(Self::Withdrawn),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod notifications_service_client {
@@ -355,6 +534,66 @@ pub mod notifications_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Moves notices to the archive or back, by id; each item has its own outcome. What is archived is read.
+        pub async fn archive_notices(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ArchiveNoticesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ArchiveNoticesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.NotificationsService/ArchiveNotices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.NotificationsService",
+                        "ArchiveNotices",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Follows the changes of a user's feed after a change number, for any number of devices: first those stored, then each as it is committed.
+        pub async fn watch_notifications(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchNotificationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchNotificationsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.NotificationsService/WatchNotifications",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.NotificationsService",
+                        "WatchNotifications",
+                    ),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Follows a user's notices after a sequence number, without gap or repeat: first those stored, then each as it is committed.
         pub async fn watch_notices(
             &mut self,
@@ -430,6 +669,31 @@ pub mod notifications_service_server {
             request: tonic::Request<super::MarkAllReadRequest>,
         ) -> std::result::Result<
             tonic::Response<super::MarkAllReadResponse>,
+            tonic::Status,
+        >;
+        /// Moves notices to the archive or back, by id; each item has its own outcome. What is archived is read.
+        async fn archive_notices(
+            &self,
+            request: tonic::Request<super::ArchiveNoticesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ArchiveNoticesResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchNotifications method.
+        type WatchNotificationsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::WatchNotificationsResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Follows the changes of a user's feed after a change number, for any number of devices: first those stored, then each as it is committed.
+        async fn watch_notifications(
+            &self,
+            request: tonic::Request<super::WatchNotificationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchNotificationsStream>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchNotices method.
@@ -705,6 +969,106 @@ pub mod notifications_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.NotificationsService/ArchiveNotices" => {
+                    #[allow(non_camel_case_types)]
+                    struct ArchiveNoticesSvc<T: NotificationsService>(pub Arc<T>);
+                    impl<
+                        T: NotificationsService,
+                    > tonic::server::UnaryService<super::ArchiveNoticesRequest>
+                    for ArchiveNoticesSvc<T> {
+                        type Response = super::ArchiveNoticesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ArchiveNoticesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as NotificationsService>::archive_notices(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ArchiveNoticesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.NotificationsService/WatchNotifications" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchNotificationsSvc<T: NotificationsService>(pub Arc<T>);
+                    impl<
+                        T: NotificationsService,
+                    > tonic::server::ServerStreamingService<
+                        super::WatchNotificationsRequest,
+                    > for WatchNotificationsSvc<T> {
+                        type Response = super::WatchNotificationsResponse;
+                        type ResponseStream = T::WatchNotificationsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchNotificationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as NotificationsService>::watch_notifications(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchNotificationsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -154,8 +154,8 @@ pub struct Notice {
     /// What makes it unique for this user: a second notice with the same key has no effect. Required.
     #[prost(string, tag = "2")]
     pub dedup_key: ::prost::alloc::string::String,
-    /// What it is about: `budget_warning`, `budget_exceeded`, `transaction_alert`, `document_ready`, `system_alert`, `reminder`, or another
-    /// lower-case name. Required.
+    /// What it is about: `budget_warning`, `budget_exceeded`, `transaction_alert`, `document_ready`, `system_alert`, `reminder`,
+    /// `goal_milestone`, `recurring_missed`, `price_changed`, `sync_failed`, or another lower-case name. Required to tell.
     #[prost(string, tag = "3")]
     pub r#type: ::prost::alloc::string::String,
     /// One line for a list. Empty: the type's default title.
@@ -170,4 +170,55 @@ pub struct Notice {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// What it is about for good, such as `budget/dining/2026-11`: a later notice about the same replaces this one, and one whose action is
+    /// to resolve or withdraw ends it. Empty: it stands for itself.
+    #[prost(string, tag = "7")]
+    pub about: ::prost::alloc::string::String,
+    /// It goes out whatever the user's preferences, quiet hours and limits say: a breach, a blocked card.
+    #[prost(bool, tag = "8")]
+    pub critical: bool,
+    /// The one channel beside the feed that it should take: `email`, `push` or `webhook`; `in_app` for the feed alone. Empty: what the user's
+    /// preferences say.
+    #[prost(string, tag = "9")]
+    pub channel: ::prost::alloc::string::String,
+    /// What is to be done; to tell the user, unless it is said.
+    #[prost(enumeration = "NoticeAction", tag = "10")]
+    pub action: i32,
+}
+/// What is to be done with a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NoticeAction {
+    /// The same as to tell.
+    Unspecified = 0,
+    /// Tell the user.
+    Tell = 1,
+    /// What the notices about the same told is over: they stay in the feed, marked as resolved. Nothing new is told.
+    Resolve = 2,
+    /// The notices about the same should not have been told: they leave the feed. Nothing new is told.
+    Withdraw = 3,
+}
+impl NoticeAction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NOTICE_ACTION_UNSPECIFIED",
+            Self::Tell => "NOTICE_ACTION_TELL",
+            Self::Resolve => "NOTICE_ACTION_RESOLVE",
+            Self::Withdraw => "NOTICE_ACTION_WITHDRAW",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NOTICE_ACTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "NOTICE_ACTION_TELL" => Some(Self::Tell),
+            "NOTICE_ACTION_RESOLVE" => Some(Self::Resolve),
+            "NOTICE_ACTION_WITHDRAW" => Some(Self::Withdraw),
+            _ => None,
+        }
+    }
 }

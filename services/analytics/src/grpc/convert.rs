@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use pathway_finance::{
     Currency, LineKind, Money, Period, PeriodKind, TimeZone, Totals, UNCATEGORIZED, category_key, percent,
 };
-use pathway_kernel::{Check, Fault, Violation, stable_id};
+use pathway_kernel::{Check, Fault, Violation};
 use pathway_proto::google::r#type as google;
 use pathway_proto::pathway::analytics::v1 as api;
 use pathway_proto::pathway::types::v1 as types;
-use pathway_rpc::{from_date, from_money, to_date, to_money};
+use pathway_rpc::{Pages, from_date, from_money, to_date, to_money};
 use uuid::Uuid;
 
 use crate::error::AnalyticsError;
@@ -22,11 +22,9 @@ pub(super) const USER_ID: usize = 256;
 pub(super) const CATEGORY: usize = 256;
 const MERCHANT: usize = 64 * 1024;
 
-/// Makes the tokens of one question's pages. A token names the question it is from, so that it cannot be used for another one by mistake.
+/// The places in one question's lines as tokens.
 #[derive(Debug)]
-pub(super) struct PageToken {
-    question: Uuid,
-}
+pub(super) struct PageToken(Pages);
 
 // === impl PageToken ===
 
@@ -37,26 +35,26 @@ impl PageToken {
         let currency = currency.map(Currency::code).unwrap_or_default();
         // A category's key is never `*`.
         let category = question.category.as_deref().unwrap_or("*");
-        Self { question: stable_id(0, &[user_id, &start, &end, currency, category]) }
+        Self(Pages::of("Explain", &[user_id, &start, &end, currency, category]))
     }
 
     /// The token of the page after this line.
     pub(super) fn after(&self, line: &ExplainedLine) -> String {
-        format!("{}.{}.{}", line.line.day.epoch_days(), line.record_id.simple(), self.question.simple())
+        self.0.token(&format!("{}.{}", line.line.day.epoch_days(), line.record_id.simple()))
     }
 
     /// Where the page before ended; none for the first page.
     pub(super) fn read(&self, token: &str) -> Result<Option<Place>, AnalyticsError> {
-        let refused =
-            || AnalyticsError::invalid("page_token", "is not from this question; start from its first page");
-        if token.is_empty() { Ok(None) } else { self.parse(token).map(Some).ok_or_else(refused) }
+        self.place(token).map_err(|problem| AnalyticsError::invalid("page_token", problem))
     }
 
-    fn parse(&self, token: &str) -> Option<Place> {
-        let mut parts = token.splitn(3, '.');
-        let (day, id, question) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
-        let place = Place { day, record_id: Uuid::parse_str(id).ok()? };
-        (Uuid::parse_str(question).ok()? == self.question).then_some(place)
+    fn place(&self, token: &str) -> Result<Option<Place>, &'static str> {
+        let Some(text) = self.0.place(token)? else { return Ok(None) };
+        let read = || {
+            let (day, id) = text.split_once('.')?;
+            Some(Place { day: day.parse().ok()?, record_id: Uuid::parse_str(id).ok()? })
+        };
+        read().map(Some).ok_or("is of another question: begin again with an empty one")
     }
 }
 
@@ -230,6 +228,7 @@ pub(super) fn outcome(insights: Vec<Insight>) -> api::ApplyOutcome {
         title: insight.title,
         message: insight.message,
         metadata: insight.metadata.into_iter().collect(),
+        ..types::Notice::default()
     };
     api::ApplyOutcome { insights: insights.into_iter().map(notice).collect() }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use pathway_finance::{Currency, LineKind, category_key};
-use pathway_kernel::{Check, Violation, stable_id};
+use pathway_kernel::{Check, Violation};
 use pathway_proto::pathway::datasync::v1 as pb;
 use pathway_proto::pathway::types::v1 as types;
-use pathway_rpc::{from_date, from_money, to_date, to_money};
+use pathway_rpc::{Pages, from_date, from_money, to_date, to_money};
 use uuid::Uuid;
 
 use crate::error::DatasyncError;
@@ -19,39 +19,40 @@ use crate::store::{Listing, Place};
 /// The largest statement.
 const LONGEST_STATEMENT: usize = 32 * 1024 * 1024;
 
-/// Makes the tokens of one listing. A token names the listing it is from, so that it cannot be used for another one by mistake.
+/// The places of one listing as tokens.
 #[derive(Debug)]
-pub(super) struct PageToken {
-    listing: Uuid,
-}
+pub(super) struct PageToken(Pages);
 
 // === impl PageToken ===
 
 impl PageToken {
     fn of(listing: &Listing) -> Self {
-        let category = listing.category.as_deref();
-        let parts =
-            [&*listing.user_id, category.unwrap_or_default(), if category.is_some() { "1" } else { "0" }];
-        Self { listing: stable_id(i64::from(listing.show_deleted) * 1_000, &parts) }
+        // A category's key is never `*`.
+        let category = listing.category.as_deref().unwrap_or("*");
+        let deleted = if listing.show_deleted { "deleted" } else { "" };
+        Self(Pages::of("ListRecords", &[&listing.user_id, category, deleted]))
     }
 
     /// The token of the page after this record.
     pub(super) fn after(&self, record: &Record) -> String {
-        format!("{}.{}.{}", record.content.date.epoch_days(), record.id.simple(), self.listing.simple())
+        self.0.token(&format!("{}.{}", record.content.date.epoch_days(), record.id.simple()))
     }
 
-    fn parse(&self, token: &str) -> Option<Place> {
-        let mut parts = token.splitn(3, '.');
-        let (day, id, listing) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
-        let place = Place { day, id: Uuid::parse_str(id).ok()? };
-        (Uuid::parse_str(listing).ok()? == self.listing).then_some(place)
+    fn place(&self, token: &str) -> Result<Option<Place>, &'static str> {
+        let Some(text) = self.0.place(token)? else { return Ok(None) };
+        let read = || {
+            let (day, id) = text.split_once('.')?;
+            Some(Place { day: day.parse().ok()?, id: Uuid::parse_str(id).ok()? })
+        };
+        read().map(Some).ok_or("is of another listing: begin again with an empty one")
     }
 }
 
-/// Whose records: required in every request about a user.
-pub(super) fn check_user(user_id: &str) -> Result<(), DatasyncError> {
+/// Which record, and whose.
+pub(super) fn check_record(user_id: &str, record_id: &str) -> Result<(), DatasyncError> {
     let mut check = Check::default();
     check.required("user_id", user_id, limits::USER_ID);
+    check.required("record_id", record_id, limits::KEY);
     Ok(check.done()?)
 }
 
@@ -130,16 +131,11 @@ pub(super) fn listing(request: pb::ListRecordsRequest) -> Result<(Listing, PageT
     if let Some(category) = &request.category {
         check.text("category", category, limits::CATEGORY);
     }
-    check.done()?;
     let category = request.category.map(|category| category_key(&category));
     let mut listing = Listing { user_id, category, show_deleted, after: None, limit };
     let token = PageToken::of(&listing);
-    if !request.page_token.is_empty() {
-        let place = token.parse(&request.page_token);
-        let refused =
-            || DatasyncError::invalid("page_token", "is not from this listing; start from its first page");
-        listing.after = Some(place.ok_or_else(refused)?);
-    }
+    listing.after = check.take("page_token", token.place(&request.page_token)).flatten();
+    check.done()?;
     Ok((listing, token))
 }
 

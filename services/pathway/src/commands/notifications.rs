@@ -1,31 +1,68 @@
 //! `pathway notifications`: what a user has been told.
 
+mod feed;
+mod marks;
+mod send;
+
 use std::process::ExitCode;
 
 use pathway_kernel::Fault;
 use pathway_proto::pathway::notifications::v1::{
-    ListNoticesRequest, MarkAllReadRequest, StoredNotice, WatchNoticesRequest,
+    ListNoticesRequest, MarkAllReadRequest, NoticeState, StoredNotice, WatchNoticesRequest,
 };
 use serde_json::{Map, Value, json};
 use tonic::Request;
 
-use crate::cli::Notifications;
+use crate::cli::{NotificationAction as Action, Notifications};
 use crate::client::{Mesh, Reconnect, answer, request};
 use crate::output::{Output, instant};
 
 /// The service's largest page.
 const PAGE: i32 = 1000;
 
-pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Notifications) -> Result<ExitCode, Fault> {
-    if args.follow {
-        return follow(mesh, out, args).await;
+pub(crate) async fn run(mesh: &Mesh, out: &Output, args: Notifications) -> Result<ExitCode, Fault> {
+    let client = &mesh.notifications;
+    match args.action {
+        // The grammar asks for the user where there is no verb.
+        None if args.follow => follow(mesh, out, &args.user.unwrap_or_default(), args.after).await,
+        None => {
+            let which = Which { unread_only: false, include_all: args.all };
+            show(mesh, out, &args.user.unwrap_or_default(), args.after, which, args.mark_all_read).await
+        }
+        Some(Action::List { user, unread, all, after }) => {
+            let which = Which { unread_only: unread, include_all: all };
+            show(mesh, out, &user, after, which, false).await
+        }
+        Some(Action::Watch { user, after, limit }) => feed::watch(mesh, out, &user, after, limit).await,
+        Some(Action::Read(chosen)) => marks::mark(client, out, chosen, true).await,
+        Some(Action::Unread(chosen)) => marks::mark(client, out, chosen, false).await,
+        Some(Action::Archive(chosen)) => marks::archive(client, out, chosen, true).await,
+        Some(Action::Restore(chosen)) => marks::archive(client, out, chosen, false).await,
+        Some(Action::Send(send)) => send::run(client, out, send).await,
     }
-    let (notices, mut unread) = list(mesh, &args.user, args.after).await?;
-    if args.mark_all_read {
+}
+
+/// Which notices to list.
+#[derive(Debug, Clone, Copy, Default)]
+struct Which {
+    unread_only: bool,
+    include_all: bool,
+}
+
+async fn show(
+    mesh: &Mesh,
+    out: &Output,
+    user: &str,
+    after: i64,
+    which: Which,
+    mark_all_read: bool,
+) -> Result<ExitCode, Fault> {
+    let (notices, mut unread) = pages(mesh, user, after, which).await?;
+    if mark_all_read {
         // Only what was shown: a notice that came in meanwhile stays unread.
-        let shown = notices.last().map_or(args.after, |notice| notice.sequence);
+        let shown = notices.last().map_or(after, |notice| notice.sequence);
         if shown > 0 {
-            let message = MarkAllReadRequest { user_id: args.user.clone(), up_to_sequence: shown };
+            let message = MarkAllReadRequest { user_id: user.to_owned(), up_to_sequence: shown };
             unread = answer(mesh.notifications.clone().mark_all_read(request(message)).await)?.unread;
         }
     }
@@ -42,6 +79,10 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Notifications) -> Resu
 
 /// All of a user's notices after a sequence number, and how many of all are unread.
 pub(crate) async fn list(mesh: &Mesh, user: &str, after: i64) -> Result<(Vec<StoredNotice>, i64), Fault> {
+    pages(mesh, user, after, Which::default()).await
+}
+
+async fn pages(mesh: &Mesh, user: &str, after: i64, which: Which) -> Result<(Vec<StoredNotice>, i64), Fault> {
     let mut notices = Vec::new();
     let mut after_sequence = after;
     loop {
@@ -49,7 +90,8 @@ pub(crate) async fn list(mesh: &Mesh, user: &str, after: i64) -> Result<(Vec<Sto
             user_id: user.to_owned(),
             after_sequence,
             page_size: PAGE,
-            unread_only: false,
+            unread_only: which.unread_only,
+            include_all: which.include_all,
         };
         let page = answer(mesh.notifications.clone().list_notices(request(message)).await)?;
         notices.extend(page.notices);
@@ -64,8 +106,12 @@ pub(crate) async fn list(mesh: &Mesh, user: &str, after: i64) -> Result<(Vec<Sto
 pub(crate) fn text(stored: &StoredNotice) -> String {
     let notice = stored.notice.clone().unwrap_or_default();
     let mark = if stored.read { ' ' } else { '*' };
+    let state = match state(stored) {
+        "open" => String::new(),
+        state => format!(" ({state})"),
+    };
     format!(
-        "{mark} {} [{}] {}: {}",
+        "{mark} {} [{}]{state} {}: {}",
         instant(stored.created_at_us),
         notice.r#type,
         notice.title,
@@ -73,11 +119,21 @@ pub(crate) fn text(stored: &StoredNotice) -> String {
     )
 }
 
-async fn follow(mesh: &Mesh, out: &Output, args: &Notifications) -> Result<ExitCode, Fault> {
-    let mut after = args.after;
+/// Whether what it tells still holds.
+fn state(stored: &StoredNotice) -> &'static str {
+    match stored.state() {
+        NoticeState::Unspecified | NoticeState::Open => "open",
+        NoticeState::Replaced => "replaced",
+        NoticeState::Resolved => "resolved",
+        NoticeState::Withdrawn => "withdrawn",
+    }
+}
+
+async fn follow(mesh: &Mesh, out: &Output, user: &str, after: i64) -> Result<ExitCode, Fault> {
+    let mut after = after;
     let mut reconnect = Reconnect::default();
     loop {
-        let message = WatchNoticesRequest { user_id: args.user.clone(), after_sequence: after };
+        let message = WatchNoticesRequest { user_id: user.to_owned(), after_sequence: after };
         let ended = match mesh.notifications.clone().watch_notices(Request::new(message)).await {
             Err(status) => Err(status),
             Ok(response) => {
@@ -114,6 +170,9 @@ fn document(stored: &StoredNotice) -> Value {
         "title": notice.title,
         "message": notice.message,
         "read": stored.read,
+        "archived": stored.archived,
+        "state": state(stored),
+        "about": notice.about,
         "created_at": instant(stored.created_at_us),
         "metadata": Value::Object(Map::from_iter(metadata)),
     })

@@ -1,11 +1,12 @@
 //! Pathways between the API's messages and this service's words.
 
 use pathway_engine::{Action, PlannedNode};
-use pathway_kernel::{Check, Fault};
+use pathway_kernel::{Check, Fault, Violation};
 use pathway_proto::pathway::processor::v1 as api;
 use pathway_rpc::{status, to_item_status};
 use tonic::Status as GrpcStatus;
 
+use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::pathways::Source;
 use crate::processing::{History, Kept};
@@ -32,6 +33,17 @@ pub(super) fn from_registration(request: api::RegisterPathwayRequest) -> Result<
         definition: request.definition,
         schemas: request.schemas.into_iter().collect(),
     })
+}
+
+/// What is wrong with a definition, as violations of the request that it came in.
+pub(super) fn refusal(error: ProcessorError) -> GrpcStatus {
+    let fault = Fault::from(error);
+    let in_request = |violation: &Violation| match &*violation.field {
+        "definition" => violation.clone(),
+        path => Violation::new(format!("definition.{path}"), violation.description.clone()),
+    };
+    let violations = fault.violations().iter().map(in_request).collect();
+    status(fault.with_violations(violations))
 }
 
 pub(super) fn to_pathway(kept: &Kept, active: bool) -> api::Pathway {

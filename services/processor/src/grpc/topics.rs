@@ -4,27 +4,29 @@ use std::collections::BTreeMap;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use pathway_kernel::{Check, Fault};
+use pathway_kernel::Check;
 use pathway_proto::pathway::processor::v1 as api;
 use pathway_rpc::status;
 use pathway_topics::{StoredEvent, TopicFigures};
 use tokio_util::sync::CancellationToken;
 use tonic::Status as GrpcStatus;
 
-use super::HEARTBEAT;
 use super::convert::to_event;
-use crate::events::Envelope;
+use super::{HEARTBEAT, LONGEST_NAME, checks};
+use crate::events::{Envelope, LONGEST_TEXT};
 use crate::processing::{Stretch, Subscription, Wanted};
 
 pub(super) fn from_subscription(
     request: &api::SubscribeRequest,
+    partitions: i32,
 ) -> Result<(BTreeMap<i32, i64>, Wanted), GrpcStatus> {
     let mut check = Check::default();
-    for (index, place) in request.from.iter().enumerate() {
-        let field = format!("from[{index}].offset");
-        check.note(&field, (place.offset < 0).then_some("must not be negative"));
-    }
-    check.done().map_err(|violations| status(Fault::invalid(violations)))?;
+    check.required("topic", &request.topic, LONGEST_NAME);
+    checks::positions("from", &request.from, partitions, &mut check);
+    let is_start = api::SubscriptionStart::try_from(request.start).is_ok();
+    check.note("start", (!is_start).then_some("is no place to start from"));
+    check.text("partition_key", &request.partition_key, LONGEST_TEXT);
+    checks::refuse(check)?;
     let wanted = match request.start() {
         api::SubscriptionStart::Unspecified => Wanted::Next,
         api::SubscriptionStart::Earliest => Wanted::Earliest,

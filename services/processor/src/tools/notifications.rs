@@ -4,7 +4,7 @@ use pathway_engine::{ArgSpec, CallContext, Kind, Tool, ToolFuture, ToolItem, Too
 use pathway_kernel::Fault;
 use pathway_proto::pathway::notifications::v1 as api;
 use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
-use pathway_proto::pathway::types::v1::Notice;
+use pathway_proto::pathway::types::v1::{Notice, NoticeAction};
 use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status, from_status};
 use serde_json::{Value, json};
 
@@ -57,6 +57,11 @@ impl Tool for NotificationsSend {
 fn notice(item: &ToolItem) -> Notice {
     let notice = &item.args["notice"];
     let own = text(notice, "dedup_key");
+    let action = match notice["action"].as_str() {
+        Some("resolve") => NoticeAction::Resolve,
+        Some("withdraw") => NoticeAction::Withdraw,
+        _ => NoticeAction::Tell,
+    };
     let metadata = notice["metadata"].as_object().into_iter().flatten();
     Notice {
         user_id: text(notice, "user_id"),
@@ -69,13 +74,30 @@ fn notice(item: &ToolItem) -> Notice {
                 (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
             })
             .collect(),
+        about: text(notice, "about"),
+        critical: notice["critical"] == Value::Bool(true),
+        channel: channel(&text(notice, "channel")).to_owned(),
+        action: action.into(),
+    }
+}
+
+/// The channel that is meant. Senders have called the feed many names, and one that nobody knows is no reason to tell nothing: then the user's
+/// preferences say.
+fn channel(name: &str) -> &'static str {
+    match name.to_ascii_lowercase().as_str() {
+        "in_app" | "in-app" | "inapp" | "app" | "realtime" => "in_app",
+        "email" | "e-mail" | "mail" => "email",
+        "push" | "web_push" | "webpush" => "push",
+        "webhook" => "webhook",
+        _ => "",
     }
 }
 
 fn outcome(result: api::send_notice_result::Result) -> Result<Value, Fault> {
     match result {
         api::send_notice_result::Result::Outcome(sent) => {
-            Ok(json!({"id": sent.id, "sequence": sent.sequence, "duplicate": sent.duplicate}))
+            let (id, sequence) = (sent.id, sent.sequence);
+            Ok(json!({"id": id, "sequence": sequence, "duplicate": sent.duplicate, "ended": sent.ended}))
         }
         api::send_notice_result::Result::Error(error) => Err(from_item_status(error)),
     }

@@ -73,7 +73,10 @@ async fn an_execution_shows_its_timeline_and_what_it_ended_in() {
     assert!(execution.nodes[1].started_after_us >= execution.nodes[0].duration_us);
     assert!(dead.answers.is_empty(), "what nodes answered is shown on request only");
     assert!(letter(&service.client, &dead.id).await.answers.starts_with(b"{\"update\""));
-    for id in ["", "nothing", &uuid::Uuid::nil().to_string()] {
+    let unnamed =
+        service.client.clone().get_execution(api::GetExecutionRequest::default()).await.unwrap_err();
+    assert_eq!(from_status(unnamed).violations()[0].field, "id");
+    for id in ["nothing", &uuid::Uuid::nil().to_string()] {
         let request = api::GetExecutionRequest { id: id.to_owned() };
         let fault = from_status(service.client.clone().get_execution(request).await.unwrap_err());
         assert_eq!((fault.code(), fault.reason()), (Code::NotFound, "UNKNOWN_EXECUTION"));

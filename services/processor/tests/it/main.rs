@@ -3,6 +3,7 @@
 
 mod failures;
 mod inspection;
+mod notices;
 mod pathways;
 mod peers;
 mod publishing;

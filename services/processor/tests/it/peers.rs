@@ -225,6 +225,8 @@ impl AnalyticsService for Script {
 impl NotificationsService for Script {
     type WatchNoticesStream =
         Pin<Box<dyn Stream<Item = Result<notifications::WatchNoticesResponse, Status>> + Send>>;
+    type WatchNotificationsStream =
+        Pin<Box<dyn Stream<Item = Result<notifications::WatchNotificationsResponse, Status>> + Send>>;
 
     async fn send_notices(
         &self,
@@ -265,6 +267,20 @@ impl NotificationsService for Script {
         &self,
         _: Request<notifications::WatchNoticesRequest>,
     ) -> Result<Response<Self::WatchNoticesStream>, Status> {
+        unasked()
+    }
+
+    async fn archive_notices(
+        &self,
+        _: Request<notifications::ArchiveNoticesRequest>,
+    ) -> Result<Response<notifications::ArchiveNoticesResponse>, Status> {
+        unasked()
+    }
+
+    async fn watch_notifications(
+        &self,
+        _: Request<notifications::WatchNotificationsRequest>,
+    ) -> Result<Response<Self::WatchNotificationsStream>, Status> {
         unasked()
     }
 }

@@ -1,0 +1,8 @@
+//! The conventions that every RPC of every service keeps, asked of the services as they run: `docs/api.md` promises them.
+//!
+//! Which services, methods and fields there are is read from the descriptor set, so an RPC that is added is asked as well.
+
+mod hostile;
+mod refusals;
+mod services;
+mod walk;

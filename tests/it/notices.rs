@@ -1,0 +1,69 @@
+//! What a user is told, from the topic and the command line to their devices.
+
+use pathway_testkit::{Layout, Services};
+use serde_json::{Value, json};
+
+fn listed(services: &Services, more: &[&str]) -> Value {
+    let args = [&["notifications", "list", "--user", "ravi", "--json"], more].concat();
+    services.pathway(&args).succeeded().json()
+}
+
+fn ids(document: &Value) -> Vec<String> {
+    let notices = document["notifications"].as_array().unwrap();
+    notices.iter().map(|notice| notice["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_event_of_the_predecessor_is_told_and_marked_and_put_away() {
+    for layout in [Layout::AllInOne, Layout::Mesh] {
+        let services = Services::start(layout);
+        let event = json!({"user_id": "ravi", "type": "document_ready", "message": "March is in", "metadata": {"pages": 3}});
+        let odd = json!({"user_id": "ravi", "type": "moon_phase", "channel": "push"});
+        for event in [event, odd] {
+            let data = event.to_string();
+            let _ = services.pathway(&["publish", "notifications", "--data", &data, "--wait"]).succeeded();
+        }
+        let document = listed(&services, &[]);
+        assert_eq!(document["unread"], 2);
+        let first = &document["notifications"][0];
+        assert_eq!((&first["title"], &first["metadata"]["pages"]), (&json!("Document ready"), &json!("3")));
+        assert_eq!(document["notifications"][1]["title"], "Notification");
+
+        let ids = ids(&document);
+        let verb = |verb: &str, id: &str| {
+            services.pathway(&["notifications", verb, "--user", "ravi", id, "--json"]).succeeded().json()
+        };
+        assert_eq!(verb("read", &ids[0])["unread"], 1);
+        assert_eq!(verb("unread", &ids[0])["unread"], 2);
+        assert_eq!(verb("archive", &ids[1])["unread"], 1);
+        assert_eq!(listed(&services, &[])["notifications"].as_array().unwrap().len(), 1);
+        assert_eq!(listed(&services, &["--all"])["notifications"].as_array().unwrap().len(), 2);
+        let thief =
+            services.pathway(&["notifications", "read", "--user", "thief", &ids[0], "--json"]).failed();
+        assert_eq!(thief.json()["results"][0]["error"], "NOT_FOUND");
+    }
+}
+
+#[test]
+fn what_is_over_is_marked_so_on_every_device() {
+    let services = Services::start(Layout::AllInOne);
+    let send = |more: &[&str]| {
+        let args = [&["notifications", "send", "--user", "ravi", "--about", "budget/dining", "--json"], more]
+            .concat();
+        services.pathway(&args).succeeded().json()
+    };
+    send(&["--type", "budget_warning", "--key", "80"]);
+    assert_eq!(send(&["--type", "budget_exceeded", "--key", "100"])["ended"], 1);
+    assert_eq!(send(&["--key", "over", "--resolve"])["ended"], 1);
+    assert_eq!(send(&["--key", "over", "--resolve"])["duplicate"], true);
+    let document = listed(&services, &["--all"]);
+    let states: Vec<&Value> =
+        document["notifications"].as_array().unwrap().iter().map(|notice| &notice["state"]).collect();
+    assert_eq!((states, &document["unread"]), (vec![&json!("replaced"), &json!("resolved")], &json!(0)));
+
+    let args = ["notifications", "watch", "--user", "ravi", "--limit", "2", "--json"];
+    let lines = services.pathway(&args).succeeded().stdout;
+    let kinds: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].take()).collect();
+    assert_eq!(kinds, ["replaced", "resolved"]);
+}
