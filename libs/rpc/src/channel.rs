@@ -8,12 +8,14 @@ use std::time::Duration;
 use http::{Request, Response, Uri};
 use pathway_kernel::{Code, Fault};
 use pathway_resilience::{Breaker, BreakerConfig, BulkheadLayer, CircuitBreakerLayer, TimeoutLayer};
+use pathway_telemetry::Telemetry;
 use tonic::body::Body;
 use tonic::transport::{Endpoint, Error};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
 
 use crate::Connector;
+use crate::trace::ClientTraceLayer;
 
 /// Where a peer is.
 #[derive(Debug, Clone)]
@@ -25,7 +27,7 @@ pub enum Target {
 }
 
 /// How a peer is called.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ChannelConfig {
     /// When the peer is no longer asked.
     pub breaker: BreakerConfig,
@@ -33,6 +35,8 @@ pub struct ChannelConfig {
     pub concurrency: usize,
     /// How long an answer may take where the caller set no deadline.
     pub timeout: Duration,
+    /// Who is told how calls go.
+    pub telemetry: Telemetry,
 }
 
 /// A way to one peer, for generated clients; cheap to clone.
@@ -67,7 +71,12 @@ impl Target {
 
 impl Default for ChannelConfig {
     fn default() -> Self {
-        Self { breaker: BreakerConfig::default(), concurrency: 1024, timeout: Duration::from_secs(30) }
+        Self {
+            breaker: BreakerConfig::default(),
+            concurrency: 1024,
+            timeout: Duration::from_secs(30),
+            telemetry: Telemetry::default(),
+        }
     }
 }
 
@@ -78,6 +87,7 @@ impl Channel {
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, target: Target, config: ChannelConfig) -> Self {
         let name = name.into();
+        let ChannelConfig { breaker, concurrency, timeout, telemetry } = config;
         let endpoint = |uri| {
             Endpoint::from(uri)
                 .connect_timeout(Duration::from_secs(5))
@@ -87,6 +97,7 @@ impl Channel {
                 .initial_stream_window_size(4 * 1024 * 1024)
                 .initial_connection_window_size(8 * 1024 * 1024)
         };
+        let trace = ClientTraceLayer::new(&name, &target, &telemetry);
         let transport = match target {
             Target::Uri(uri) => endpoint(uri).connect_lazy(),
             Target::Memory(connector) => {
@@ -94,14 +105,11 @@ impl Channel {
             }
         };
         let stack = ServiceBuilder::new()
-            .map_request(|mut request: Request<Body>| {
-                pathway_telemetry::inject(request.headers_mut());
-                request
-            })
             .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(CircuitBreakerLayer::new(Breaker::new(Arc::clone(&name), config.breaker)))
-            .layer(BulkheadLayer::new(config.concurrency))
-            .layer(TimeoutLayer::new(config.timeout, streams))
+            .layer(trace)
+            .layer(CircuitBreakerLayer::new(Breaker::new(Arc::clone(&name), breaker)))
+            .layer(BulkheadLayer::new(concurrency))
+            .layer(TimeoutLayer::new(timeout, streams))
             .service(transport);
         Self { name, stack: BoxCloneSyncService::new(stack) }
     }

@@ -1,7 +1,7 @@
 //! The gRPC mesh: server, channel, faults and in-memory transport.
 //!
-//! - [`Server`] serves a service's [`Routes`] on a [`Listener`], with health, reflection, gRPC-Web, deadlines, a span for each call and a
-//!   graceful drain.
+//! - [`Server`] serves a service's [`Routes`] on a [`Listener`], with health, reflection, gRPC-Web, deadlines, a span and a duration for
+//!   each call, `GET /metrics`, and a graceful drain.
 //! - [`Channel`] calls a peer through breaker, bulkhead and timeout, and carries the trace context. It connects when it is first used and
 //!   again when the peer comes back.
 //! - [`to_status`] and [`from_status`] are the one table between [`Fault`](pathway_kernel::Fault) and gRPC; a status is built nowhere else.
@@ -12,6 +12,7 @@
 mod accept;
 mod channel;
 mod details;
+mod exposition;
 mod listener;
 mod page;
 mod server;

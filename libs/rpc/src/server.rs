@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Request, Response};
 use pathway_kernel::Fault;
 use pathway_resilience::TimeoutLayer;
+use pathway_telemetry::Telemetry;
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
@@ -20,6 +21,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::Listener;
 use crate::accept::Patient;
 use crate::details::DetailsLayer;
+use crate::exposition::ExpositionLayer;
 use crate::listener::Kind;
 use crate::trace::TraceLayer;
 
@@ -39,6 +41,8 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// The longest that a call may take, whatever its caller wants.
     pub longest: Duration,
+    /// Who is told how calls go.
+    pub telemetry: Telemetry,
 }
 
 /// A server of some routes.
@@ -84,7 +88,12 @@ impl Routes {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { cors_origins: Vec::new(), drain: Duration::from_secs(5), longest: Duration::from_secs(600) }
+        Self {
+            cors_origins: Vec::new(),
+            drain: Duration::from_secs(5),
+            longest: Duration::from_secs(600),
+            telemetry: Telemetry::default(),
+        }
     }
 }
 
@@ -131,9 +140,10 @@ impl Server {
             .initial_stream_window_size(4 * 1024 * 1024)
             .initial_connection_window_size(8 * 1024 * 1024)
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .layer(ExpositionLayer::new(&config.telemetry))
             .layer(cors(&config.cors_origins))
             .layer(GrpcWebLayer::new())
-            .layer(TraceLayer)
+            .layer(TraceLayer::new(&config.telemetry))
             .layer(DetailsLayer)
             .layer(TimeoutLayer::new(config.longest, |_| true))
             .add_routes(all);

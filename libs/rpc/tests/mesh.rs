@@ -1,5 +1,6 @@
 //! A client and a server of the mesh over the in-memory transport and over a socket.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use pathway_proto::pathway::notifications::v1::{
 use pathway_rpc::{
     Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target, from_status, memory, status,
 };
+use pathway_telemetry::Telemetry;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
@@ -148,6 +152,53 @@ async fn a_peer_that_is_gone_is_unavailable_and_comes_back() {
 
     let (_stop, _server) = serve(Listener::bind(address).await.unwrap());
     client.list_notices(ListNoticesRequest::default()).await.unwrap();
+}
+
+/// What a server answers to a plain HTTP/1.1 request.
+async fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut socket = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn calls_are_measured_on_both_ends_by_how_they_ended() {
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (ours, theirs) = (Telemetry::scraped("caller").unwrap(), Telemetry::scraped("peer").unwrap());
+    let config = ServerConfig { telemetry: theirs, ..ServerConfig::default() };
+    tokio::spawn(Server::new(config, routes()).serve(listener, std::future::pending()));
+    let target = Target::parse(&format!("http://{address}")).unwrap();
+    let config = ChannelConfig { telemetry: ours.clone(), ..ChannelConfig::default() };
+    let mut client = NotificationsServiceClient::new(Channel::new("peer", target, config));
+
+    client.list_notices(ListNoticesRequest::default()).await.unwrap();
+    client.send_notices(SendNoticesRequest::default()).await.unwrap_err();
+    let mut stream = client.watch_notices(WatchNoticesRequest::default()).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+
+    let text = get(address, "/metrics").await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 200") && text.contains("text/plain; version=0.0.4"), "{text}");
+    let line =
+        |text: &str, parts: &[&str]| text.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    let ok = ["rpc_server_call_duration_seconds_count", "ListNotices", r#"status_code="OK""#, "} 1"];
+    assert!(line(&text, &ok) && line(&text, &[r#"service_name="peer""#]), "{text}");
+    let refused = r#"error_type="INVALID_ARGUMENT""#;
+    assert!(line(&text, &["rpc_server_call_duration_seconds_count", "SendNotices", refused]), "{text}");
+    assert!(line(&text, &["pathway_rpc_server_streams", "WatchNotices", "} 1"]), "{text}");
+    let ended = ["rpc_server_call_duration_seconds_count", "WatchNotices"];
+    assert!(!line(&text, &ended), "a stream that is open has not ended: {text}");
+
+    drop(stream);
+    let text = ours.exposition().unwrap();
+    let cancelled = [r#"status_code="CANCELLED""#, "WatchNotices", r#"server_address="127.0.0.1""#];
+    assert!(line(&text, &cancelled), "{text}");
+    assert!(line(&text, &["rpc_client_call_duration_seconds_count", "SendNotices", refused]), "{text}");
+    let elsewhere = get(address, "/elsewhere").await.unwrap();
+    assert!(elsewhere.starts_with("HTTP/1.1 400"), "{elsewhere}");
 }
 
 #[test]

@@ -3,8 +3,11 @@
 use std::fmt;
 
 use opentelemetry::metrics::{Histogram, Meter, MeterProvider as _, NoopMeterProvider};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracer;
 
+use crate::TelemetryError;
 use crate::exposition::Exposition;
 
 /// What one service tells through; cheap to clone. The default tells nobody.
@@ -14,6 +17,8 @@ pub struct Telemetry {
     tracer: Option<SdkTracer>,
     exposition: Option<Exposition>,
     propagates: bool,
+    /// One that nobody else holds: its metrics end with it.
+    provider: Option<SdkMeterProvider>,
 }
 
 // === impl Telemetry ===
@@ -25,7 +30,21 @@ impl Telemetry {
         exposition: Option<Exposition>,
         propagates: bool,
     ) -> Self {
-        Self { meter, tracer, exposition, propagates }
+        Self { meter, tracer, exposition, propagates, provider: None }
+    }
+
+    /// Metrics of `service` to be read by whoever asks for [`exposition`](Self::exposition), and nothing else: what a service needs that lives in a process
+    /// which is not set up by [`init`](crate::init).
+    ///
+    /// # Errors
+    /// Where they cannot be gathered.
+    pub fn scraped(service: &'static str) -> Result<Self, TelemetryError> {
+        let exposition = Exposition::default();
+        let resource = Resource::builder_empty().with_service_name(service).build();
+        let provider =
+            SdkMeterProvider::builder().with_resource(resource).with_reader(exposition.reader()?).build();
+        let telemetry = Self::new(provider.meter("pathway"), None, Some(exposition), true);
+        Ok(Self { provider: Some(provider), ..telemetry })
     }
 
     /// Where instruments come from. Make each once: two of one name are one series.
@@ -61,7 +80,8 @@ impl Default for Telemetry {
 
 impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telemetry").field("traces", &self.tracer.is_some()).finish_non_exhaustive()
+        let (traces, is_own) = (self.tracer.is_some(), self.provider.is_some());
+        f.debug_struct("Telemetry").field("traces", &traces).field("is_own", &is_own).finish_non_exhaustive()
     }
 }
 

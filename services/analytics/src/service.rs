@@ -6,6 +6,7 @@ use pathway_finance::Currency;
 use pathway_kernel::{Clock, Fault};
 use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
 use pathway_runtime::{Component, Env};
+use pathway_telemetry::Telemetry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +29,7 @@ pub struct Analytics {
     figures: Figures,
     follower: Follower,
     cors_origins: Vec<String>,
+    telemetry: Telemetry,
 }
 
 /// What analytics takes from outside.
@@ -85,9 +87,10 @@ impl Component for Analytics {
             followed,
             closing: CancellationToken::new(),
         };
-        let channel = Channel::new("datasync", datasync, ChannelConfig::default());
+        let ways = ChannelConfig { telemetry: deps.env.telemetry.clone(), ..ChannelConfig::default() };
+        let channel = Channel::new("datasync", datasync, ways);
         let follower = Follower::new(channel, figures.clone(), deps.env.rng);
-        Ok(Self { figures, follower, cors_origins: config.cors_origins })
+        Ok(Self { figures, follower, cors_origins: config.cors_origins, telemetry: deps.env.telemetry })
     }
 
     fn routes(&self) -> Routes {
@@ -95,7 +98,11 @@ impl Component for Analytics {
     }
 
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
-        let config = ServerConfig { cors_origins: self.cors_origins.clone(), ..ServerConfig::default() };
+        let config = ServerConfig {
+            cors_origins: self.cors_origins.clone(),
+            telemetry: self.telemetry.clone(),
+            ..ServerConfig::default()
+        };
         let (routes, closing) = (self.routes(), self.figures.closing.clone());
         let tasks = TaskTracker::new();
         tasks.spawn(closing.clone().run_until_cancelled_owned(self.follower.run()));

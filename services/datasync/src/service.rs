@@ -9,6 +9,7 @@ use pathway_finance::Currency;
 use pathway_kernel::{Clock, Fault};
 use pathway_rpc::{Listener, Routes, Server, ServerConfig};
 use pathway_runtime::{Component, Env};
+use pathway_telemetry::Telemetry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -25,6 +26,7 @@ use crate::store::{FeedPage, Imported, Listing, Store};
 pub struct Datasync {
     records: Records,
     cors_origins: Vec<String>,
+    telemetry: Telemetry,
 }
 
 /// What the service does for its callers; cheap to clone.
@@ -85,7 +87,7 @@ impl Component for Datasync {
             written: watch::Sender::new(head),
             closing: CancellationToken::new(),
         };
-        Ok(Self { records, cors_origins: config.cors_origins })
+        Ok(Self { records, cors_origins: config.cors_origins, telemetry: env.telemetry })
     }
 
     fn routes(&self) -> Routes {
@@ -93,7 +95,11 @@ impl Component for Datasync {
     }
 
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
-        let config = ServerConfig { cors_origins: self.cors_origins.clone(), ..ServerConfig::default() };
+        let config = ServerConfig {
+            cors_origins: self.cors_origins.clone(),
+            telemetry: self.telemetry.clone(),
+            ..ServerConfig::default()
+        };
         let closing = self.records.closing.clone();
         let told = async move {
             shutdown.cancelled().await;

@@ -3,6 +3,7 @@
 use pathway_kernel::Fault;
 use pathway_rpc::{Listener, Routes, Server, ServerConfig};
 use pathway_runtime::{Component, Env};
+use pathway_telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, DEFAULTS};
@@ -16,6 +17,7 @@ use crate::store::Store;
 pub struct Notifications {
     notices: Notices,
     cors_origins: Vec<String>,
+    telemetry: Telemetry,
 }
 
 // === impl Notifications ===
@@ -34,7 +36,7 @@ impl Component for Notifications {
             feeds: Feeds::default(),
             closing: CancellationToken::new(),
         };
-        Ok(Self { notices, cors_origins: config.cors_origins })
+        Ok(Self { notices, cors_origins: config.cors_origins, telemetry: env.telemetry })
     }
 
     fn routes(&self) -> Routes {
@@ -42,7 +44,11 @@ impl Component for Notifications {
     }
 
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
-        let config = ServerConfig { cors_origins: self.cors_origins.clone(), ..ServerConfig::default() };
+        let config = ServerConfig {
+            cors_origins: self.cors_origins.clone(),
+            telemetry: self.telemetry.clone(),
+            ..ServerConfig::default()
+        };
         let closing = self.notices.closing.clone();
         let told = async move {
             shutdown.cancelled().await;

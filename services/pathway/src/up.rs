@@ -19,7 +19,7 @@ use pathway_runtime::{
     Arguments, Claim, ClaimError, Component, Env, check_exposure, init_telemetry, load, load_table,
     shutdown_signal,
 };
-use pathway_telemetry::Guard;
+use pathway_telemetry::{Guard, Telemetry};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ pub struct AllInOne {
     /// The ways to the services: a listener whose callers are all gone ends.
     ways: Vec<Target>,
     shutdown: CancellationToken,
+    /// The front's own.
+    telemetry: Telemetry,
 }
 
 /// How long all of them may take to end.
@@ -53,7 +55,8 @@ impl AllInOne {
         env: impl Fn(&'static str) -> Result<Env, Fault>,
     ) -> Result<Self, Fault> {
         let (services, shutdown) = (JoinSet::new(), CancellationToken::new());
-        let mut all = Self { services, routes: Routes::default(), ways: Vec::new(), shutdown };
+        let telemetry = env("pathway")?.telemetry;
+        let mut all = Self { services, routes: Routes::default(), ways: Vec::new(), shutdown, telemetry };
         let datasync = all.add::<Datasync>(data_dir, env(Datasync::NAME)?).await?;
         let notifications = all.add::<Notifications>(data_dir, env(Notifications::NAME)?).await?;
         let deps = pathway_analytics::Deps { env: env(Analytics::NAME)?, datasync: Some(datasync.clone()) };
@@ -84,7 +87,8 @@ impl AllInOne {
     /// # Errors
     /// Where the listener fails, or a service ends by itself.
     pub async fn serve(mut self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
-        let front = Server::new(ServerConfig::default(), self.routes.clone());
+        let config = ServerConfig { telemetry: self.telemetry.clone(), ..ServerConfig::default() };
+        let front = Server::new(config, self.routes.clone());
         let closing = self.shutdown.clone();
         self.services.spawn(async move {
             let told = closing.clone().cancelled_owned();

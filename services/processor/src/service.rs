@@ -9,6 +9,7 @@ use pathway_kernel::{Fault, Violation};
 use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
 use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
 use pathway_runtime::{Component, Env};
+use pathway_telemetry::Telemetry;
 use pathway_topics::{Topics, TopicsConfig};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -97,7 +98,7 @@ impl Component for Processor {
         let store = Store::open(&config.store_config()).await?;
         let journal = Arc::new(StoredJournal::new(store.clone(), deps.env.clock.clone()));
         let home = Home::default();
-        let tools = tools(peers, reader, &config.outbound, home.clone())?
+        let tools = tools(peers, reader, &config.outbound, home.clone(), &deps.env.telemetry)?
             .with_rng(deps.env.rng.clone())
             .with_journal(journal);
         let settings = TopicsConfig { partitions: config.topics.partitions };
@@ -143,7 +144,11 @@ impl Component for Processor {
         );
         tasks.close();
 
-        let config = ServerConfig { cors_origins: self.cors_origins.clone(), ..ServerConfig::default() };
+        let config = ServerConfig {
+            cors_origins: self.cors_origins.clone(),
+            telemetry: self.env.telemetry.clone(),
+            ..ServerConfig::default()
+        };
         let told = async move {
             shutdown.cancelled().await;
             closing.cancel();
@@ -157,8 +162,15 @@ impl Component for Processor {
 }
 
 /// The tools that pathways may use. Nothing is connected before the first call.
-fn tools(peers: Peers, reader: Reader, outbound: &OutboundConfig, home: Home) -> Result<Tools, Fault> {
-    let channel = |name, target| Channel::new(name, target, ChannelConfig::default());
+fn tools(
+    peers: Peers,
+    reader: Reader,
+    outbound: &OutboundConfig,
+    home: Home,
+    telemetry: &Telemetry,
+) -> Result<Tools, Fault> {
+    let config = || ChannelConfig { telemetry: telemetry.clone(), ..ChannelConfig::default() };
+    let channel = |name, target| Channel::new(name, target, config());
     let allowed: Vec<Network> =
         outbound.allow.iter().map(|network| network.parse()).collect::<Result<_, OutboundError>>()?;
     let client = Client::new(Guard::new(allowed), ClientConfig::default());
@@ -166,7 +178,7 @@ fn tools(peers: Peers, reader: Reader, outbound: &OutboundConfig, home: Home) ->
         .with(Arc::new(Transform))
         .with(Arc::new(SubPathway(home.clone())))
         .with(Arc::new(Publish(home)))
-        .with(Arc::new(GrpcCall::new(&outbound.grpc)?))
+        .with(Arc::new(GrpcCall::new(&outbound.grpc, telemetry)?))
         .with(Arc::new(HttpRequest::new(client, Secrets(outbound.secrets.clone()))))
         .with(Arc::new(DatasyncWrite::new(channel("datasync", peers.datasync), reader)))
         .with(Arc::new(AnalyticsApply::new(channel("analytics", peers.analytics))))
@@ -198,7 +210,7 @@ fn tools_of_nobody() -> Result<Tools, Fault> {
     let nowhere = Target::parse("http://127.0.0.1:1")?;
     let peers = Peers { datasync: nowhere.clone(), analytics: nowhere.clone(), notifications: nowhere };
     let reader = Reader { currency: Currency::parse("USD").map_err(Fault::internal)?, zone: TimeZone::utc() };
-    tools(peers, reader, &OutboundConfig::default(), Home::default())
+    tools(peers, reader, &OutboundConfig::default(), Home::default(), &Telemetry::default())
 }
 
 fn wrong(mistakes: Vec<DefinitionError>) -> Fault {

@@ -23,6 +23,7 @@ use http::uri::PathAndQuery;
 use pathway_engine::{ArgSpec, CallContext, Effect, Kind, Tool, ToolFuture, ToolItem};
 use pathway_kernel::{Check, Code, Fault, Violation, stable_id};
 use pathway_rpc::{Channel, ChannelConfig, Target, from_status};
+use pathway_telemetry::Telemetry;
 use prost_reflect::{DynamicMessage, MethodDescriptor, SerializeOptions};
 use serde_json::{Number, Value};
 use tonic::client::Grpc;
@@ -52,9 +53,10 @@ const SIDE_BY_SIDE: usize = 32;
 
 impl GrpcCall {
     /// Calls these servers, each `http://HOST:PORT`, by name.
-    pub(crate) fn new(servers: &BTreeMap<String, String>) -> Result<Self, Fault> {
+    pub(crate) fn new(servers: &BTreeMap<String, String>, telemetry: &Telemetry) -> Result<Self, Fault> {
         let server = |(name, url): (&String, &String)| {
-            let channel = Channel::new(name.as_str(), Target::parse(url)?, ChannelConfig::default());
+            let config = ChannelConfig { telemetry: telemetry.clone(), ..ChannelConfig::default() };
+            let channel = Channel::new(name.as_str(), Target::parse(url)?, config);
             Ok((name.clone(), Server { methods: Methods::new(channel.clone()), channel }))
         };
         Ok(Self { servers: servers.iter().map(server).collect::<Result<_, Fault>>()? })
