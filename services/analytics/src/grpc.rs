@@ -2,6 +2,7 @@
 
 mod convert;
 mod insights;
+mod summary;
 
 use pathway_kernel::{Check, Fault};
 use pathway_proto::pathway::analytics::v1 as api;
@@ -125,6 +126,27 @@ impl AnalyticsService for Figures {
         request: Request<api::SetInsightFeedbackRequest>,
     ) -> Result<Response<api::SetInsightFeedbackResponse>, Status> {
         insights::set_feedback(self, request.into_inner()).await
+    }
+
+    async fn list_trends(
+        &self,
+        request: Request<api::ListTrendsRequest>,
+    ) -> Result<Response<api::ListTrendsResponse>, Status> {
+        summary::trends(self, request.into_inner()).await
+    }
+
+    async fn get_summary(
+        &self,
+        request: Request<api::GetSummaryRequest>,
+    ) -> Result<Response<api::GetSummaryResponse>, Status> {
+        summary::summary(self, request.into_inner()).await
+    }
+
+    async fn get_budget_status(
+        &self,
+        request: Request<api::GetBudgetStatusRequest>,
+    ) -> Result<Response<api::GetBudgetStatusResponse>, Status> {
+        summary::budget_status(self, request.into_inner()).await
     }
 }
 

@@ -13,6 +13,7 @@
 //! - [`Analytics`] is the service; [`Config`] is what it takes, with `default.toml` as the commented default.
 //! - `fact` says what a line is to the totals, `insight` what a user is told, `subject` what that rests on and what a user makes of it. `ledger` applies a batch of changes. They are pure; what a period,
 //!   a crossing or an anomaly is, `pathway_finance` decides.
+//! - `summary` puts periods beside each other and says where a budget stands.
 //! - `store` is the queries, in these words. `follower` brings imported history in from datasync.
 //! - `grpc` is the only part that knows this service's generated types.
 
@@ -26,6 +27,7 @@ mod ledger;
 mod service;
 mod store;
 mod subject;
+mod summary;
 
 pub use config::{Config, PeersConfig};
 pub use error::AnalyticsError;

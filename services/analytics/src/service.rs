@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pathway_finance::Currency;
+use pathway_finance::{Currency, Period};
 use pathway_kernel::{Clock, Fault};
 use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
 use pathway_runtime::{Component, Env};
@@ -22,6 +22,7 @@ use crate::store::{
     Budget, ExplainedLine, Explanation, InsightFilter, NewBudgets, Question, Scope, Spending, Store, Told,
 };
 use crate::subject::State;
+use crate::summary::{Summary, TrendQuestion, Trends};
 
 /// The service of the figures.
 #[derive(Debug)]
@@ -169,6 +170,21 @@ impl Figures {
     /// A user's spending in a period.
     pub(crate) async fn spending(&self, scope: Scope) -> Result<Spending, AnalyticsError> {
         self.store.spending(scope, self.default_currency).await
+    }
+
+    /// Trends over a range.
+    pub(crate) async fn trends(&self, question: TrendQuestion) -> Result<Trends, AnalyticsError> {
+        self.store.trends(question, self.default_currency).await
+    }
+
+    /// A period, without one the month that it is for the user, beside the one before it and the budgets.
+    pub(crate) async fn summary(
+        &self,
+        user_id: String,
+        period: Option<Period>,
+        currency: Option<Currency>,
+    ) -> Result<Summary, AnalyticsError> {
+        self.store.summary(user_id, period, currency, self.default_currency, self.clock.now_us()).await
     }
 
     /// What a user was told, newest first.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod budgets;
+mod periods;
 mod purchases;
 mod rows;
 mod told;
@@ -15,6 +16,7 @@ use crate::error::AnalyticsError;
 use crate::fact::{Change, Line};
 use crate::ledger::{Applied, Standing};
 use crate::subject::State;
+use crate::summary::{Summary, TrendQuestion, Trends};
 
 pub(crate) use told::{InsightFilter, Seen, Told};
 
@@ -204,6 +206,27 @@ impl Store {
     /// A user's spending in a period.
     pub(crate) async fn spending(&self, scope: Scope, default: Currency) -> Result<Spending, AnalyticsError> {
         self.db.read(move |tx| spending(tx, &scope, default)).await
+    }
+
+    /// Trends over a range.
+    pub(crate) async fn trends(
+        &self,
+        question: TrendQuestion,
+        default: Currency,
+    ) -> Result<Trends, AnalyticsError> {
+        self.db.read(move |tx| periods::trends(tx, &question, default)).await
+    }
+
+    /// A period, without one the month that it is for the user, beside the one before it and the budgets.
+    pub(crate) async fn summary(
+        &self,
+        user_id: String,
+        period: Option<Period>,
+        currency: Option<Currency>,
+        default: Currency,
+        now_us: i64,
+    ) -> Result<Summary, AnalyticsError> {
+        self.db.read(move |tx| periods::summary(tx, &user_id, period, currency, default, now_us)).await
     }
 
     /// What a user was told, newest first.

@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
 mod bench;
+mod figures;
 mod inspect;
 mod notifications;
 mod replays;
@@ -16,6 +17,7 @@ use crate::client::Mesh;
 use crate::output::{OUTPUT_CLOSED, Output, print_fault};
 use crate::{commands, up};
 pub use bench::{Bench, BenchHistory, BenchTransactions};
+pub use figures::{Bucket, Explain, Feedback, InsightAction, InsightState, Insights, Summary, Trends};
 pub use inspect::{
     DeadLetterAction, DeadLetters, ExecutionAction, Executions, LetterFilter, PathwayAction, Pathways, Place,
     Redrive, Subscribe,
@@ -78,6 +80,14 @@ pub enum Command {
     Topics,
     /// Show a user's spending in a period, by category.
     Spending(Spending),
+    /// Show a period beside the one before it and the budgets.
+    Summary(Summary),
+    /// Show spending over a range, in days, weeks or months.
+    Trends(Trends),
+    /// Show the lines behind a number or an insight, and the rule.
+    Explain(Explain),
+    /// List what a user was told, newest first; say what you make of it.
+    Insights(Insights),
     /// Set or show a user's budget.
     Budget {
         /// What to do with it.
@@ -209,6 +219,12 @@ pub enum Budget {
         #[arg(long)]
         user: String,
     },
+    /// Show what is left of them, and where they will stand at the end of their periods.
+    Status {
+        /// The user.
+        #[arg(long)]
+        user: String,
+    },
 }
 
 /// `pathway budget set`
@@ -316,6 +332,13 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Budget { action: Budget::Show { user } } => {
             commands::budget::show(&mesh()?, &out, &user).await
         }
+        Command::Budget { action: Budget::Status { user } } => {
+            commands::budget::status(&mesh()?, &out, &user).await
+        }
+        Command::Summary(args) => commands::summary::run(&mesh()?, &out, &args).await,
+        Command::Trends(args) => commands::trends::run(&mesh()?, &out, &args).await,
+        Command::Explain(args) => commands::explain::run(&mesh()?, &out, &args).await,
+        Command::Insights(args) => commands::insights::run(&mesh()?, &out, &args).await,
         Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, args).await,
         Command::Executions(args) => commands::executions::run(&mesh()?, &out, &args).await,
         Command::DeadLetters(args) => commands::dead_letters::run(&mesh()?, &out, &args).await,

@@ -444,6 +444,199 @@ pub struct ExplainedLine {
     #[prost(string, tag = "6")]
     pub merchant: ::prost::alloc::string::String,
 }
+/// Which trend.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListTrendsRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// First day. Required.
+    #[prost(message, optional, tag = "2")]
+    pub start: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// The day after the last. Required. A range may have at most 1000 buckets.
+    #[prost(message, optional, tag = "3")]
+    pub end: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// What it is cut into.
+    #[prost(enumeration = "TrendBucket", tag = "4")]
+    pub bucket: i32,
+    /// Only these categories, each a trend of its own; `uncategorized` for lines without one. At most 100. Empty: the total alone.
+    #[prost(string, repeated, tag = "5")]
+    pub categories: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// A trend of each category with lines in the range, and the total.
+    #[prost(bool, tag = "6")]
+    pub by_category: bool,
+    /// As in GetSpending.
+    #[prost(string, tag = "7")]
+    pub currency_code: ::prost::alloc::string::String,
+}
+/// Trends over one range.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListTrendsResponse {
+    /// The currency of all amounts.
+    #[prost(string, tag = "1")]
+    pub currency_code: ::prost::alloc::string::String,
+    /// The total first where it was asked for, then by category.
+    #[prost(message, repeated, tag = "2")]
+    pub trends: ::prost::alloc::vec::Vec<Trend>,
+}
+/// One line of a chart: a point for each bucket of the range, also where nothing was spent.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Trend {
+    /// The category's key; empty for the total.
+    #[prost(string, tag = "1")]
+    pub category: ::prost::alloc::string::String,
+    /// In order, without a gap. The first and the last are cut off at the range's ends.
+    #[prost(message, repeated, tag = "2")]
+    pub points: ::prost::alloc::vec::Vec<TrendPoint>,
+}
+/// One bucket.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrendPoint {
+    /// First day.
+    #[prost(message, optional, tag = "1")]
+    pub start: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// The day after the last.
+    #[prost(message, optional, tag = "2")]
+    pub end: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// Spending.
+    #[prost(message, optional, tag = "3")]
+    pub spending: ::core::option::Option<Totals>,
+    /// Income; absent in a category's trend.
+    #[prost(message, optional, tag = "4")]
+    pub income: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// Income less net spending; absent in a category's trend.
+    #[prost(message, optional, tag = "5")]
+    pub net: ::core::option::Option<super::super::super::google::r#type::Money>,
+}
+/// Which summary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetSummaryRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// First day. Absent, with `end`: the calendar month that it is for the user.
+    #[prost(message, optional, tag = "2")]
+    pub start: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// The day after the last.
+    #[prost(message, optional, tag = "3")]
+    pub end: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// As in GetSpending.
+    #[prost(string, tag = "4")]
+    pub currency_code: ::prost::alloc::string::String,
+}
+/// A period in figures, beside the one before it and the budgets.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetSummaryResponse {
+    /// The currency of all amounts.
+    #[prost(string, tag = "1")]
+    pub currency_code: ::prost::alloc::string::String,
+    /// The period.
+    #[prost(message, optional, tag = "2")]
+    pub period: ::core::option::Option<PeriodSummary>,
+    /// The one before: the calendar month, quarter or year before one, else as many days.
+    #[prost(message, optional, tag = "3")]
+    pub previous: ::core::option::Option<PeriodSummary>,
+    /// Net spending against the previous period's in per cent, rounded down; absent where nothing was spent then.
+    #[prost(int64, optional, tag = "4")]
+    pub change_percent: ::core::option::Option<i64>,
+    /// By net, largest first, then by name. Those of both periods and of budgets.
+    #[prost(message, repeated, tag = "5")]
+    pub categories: ::prost::alloc::vec::Vec<CategorySummary>,
+    /// Other currencies in which the user has lines in the period.
+    #[prost(string, repeated, tag = "6")]
+    pub other_currency_codes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The figures of one period.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeriodSummary {
+    /// First day.
+    #[prost(message, optional, tag = "1")]
+    pub start: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// The day after the last.
+    #[prost(message, optional, tag = "2")]
+    pub end: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// Spending over all categories.
+    #[prost(message, optional, tag = "3")]
+    pub spending: ::core::option::Option<Totals>,
+    /// Income.
+    #[prost(message, optional, tag = "4")]
+    pub income: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// Income less net spending.
+    #[prost(message, optional, tag = "5")]
+    pub net: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// `net * 100 / income`, rounded down; absent where there is no income.
+    #[prost(int64, optional, tag = "6")]
+    pub savings_percent: ::core::option::Option<i64>,
+}
+/// One category of a summary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CategorySummary {
+    /// The category's key.
+    #[prost(string, tag = "1")]
+    pub category: ::prost::alloc::string::String,
+    /// Its sums in the period.
+    #[prost(message, optional, tag = "2")]
+    pub spending: ::core::option::Option<Totals>,
+    /// Its net in the previous one.
+    #[prost(message, optional, tag = "3")]
+    pub previous: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// As `change_percent` of all.
+    #[prost(int64, optional, tag = "4")]
+    pub change_percent: ::core::option::Option<i64>,
+    /// The limit of a budget whose period is this one; absent where there is none in this currency.
+    #[prost(message, optional, tag = "5")]
+    pub limit: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// `net * 100 / limit`, rounded down; absent without a limit, or where that is zero and something is spent.
+    #[prost(int64, optional, tag = "6")]
+    pub limit_percent: ::core::option::Option<i64>,
+}
+/// Whose budgets.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBudgetStatusRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Only this category's, if given.
+    #[prost(string, tag = "2")]
+    pub category: ::prost::alloc::string::String,
+}
+/// Where a user's budgets stand.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetBudgetStatusResponse {
+    /// By category.
+    #[prost(message, repeated, tag = "1")]
+    pub budgets: ::prost::alloc::vec::Vec<BudgetStatus>,
+}
+/// A budget in the period that holds today.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetStatus {
+    /// The budget, with `spent` and `percent`.
+    #[prost(message, optional, tag = "1")]
+    pub budget: ::core::option::Option<Budget>,
+    /// Where it stands.
+    #[prost(enumeration = "BudgetState", tag = "2")]
+    pub state: i32,
+    /// The limit less what is spent; negative where that is more.
+    #[prost(message, optional, tag = "3")]
+    pub remaining: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// What will be spent at the period's end, should the rest of it go as the days up to today went. Rounded half-even. What is spent, where that is not positive.
+    #[prost(message, optional, tag = "4")]
+    pub projected: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// Where that would stand.
+    #[prost(enumeration = "BudgetState", tag = "5")]
+    pub projected_state: i32,
+    /// What may be spent on each day that is left, today included, without passing the limit; zero where it is passed.
+    #[prost(message, optional, tag = "6")]
+    pub daily_allowance: ::core::option::Option<
+        super::super::super::google::r#type::Money,
+    >,
+    /// Days of the period up to today, today included.
+    #[prost(int32, tag = "7")]
+    pub days_elapsed: i32,
+    /// Days of the period.
+    #[prost(int32, tag = "8")]
+    pub days_total: i32,
+}
 /// The kind of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -481,6 +674,80 @@ impl PeriodKind {
             "PERIOD_KIND_MONTH" => Some(Self::Month),
             "PERIOD_KIND_QUARTER" => Some(Self::Quarter),
             "PERIOD_KIND_YEAR" => Some(Self::Year),
+            _ => None,
+        }
+    }
+}
+/// What a trend is cut into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TrendBucket {
+    /// Months.
+    Unspecified = 0,
+    /// Days.
+    Day = 1,
+    /// Monday to Sunday.
+    Week = 2,
+    /// Calendar months.
+    Month = 3,
+}
+impl TrendBucket {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TREND_BUCKET_UNSPECIFIED",
+            Self::Day => "TREND_BUCKET_DAY",
+            Self::Week => "TREND_BUCKET_WEEK",
+            Self::Month => "TREND_BUCKET_MONTH",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TREND_BUCKET_UNSPECIFIED" => Some(Self::Unspecified),
+            "TREND_BUCKET_DAY" => Some(Self::Day),
+            "TREND_BUCKET_WEEK" => Some(Self::Week),
+            "TREND_BUCKET_MONTH" => Some(Self::Month),
+            _ => None,
+        }
+    }
+}
+/// Where a budget stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BudgetState {
+    /// Not known.
+    Unspecified = 0,
+    /// Below the threshold of a warning.
+    Good = 1,
+    /// At or above it.
+    Warning = 2,
+    /// The limit is reached.
+    Over = 3,
+}
+impl BudgetState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BUDGET_STATE_UNSPECIFIED",
+            Self::Good => "BUDGET_STATE_GOOD",
+            Self::Warning => "BUDGET_STATE_WARNING",
+            Self::Over => "BUDGET_STATE_OVER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BUDGET_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "BUDGET_STATE_GOOD" => Some(Self::Good),
+            "BUDGET_STATE_WARNING" => Some(Self::Warning),
+            "BUDGET_STATE_OVER" => Some(Self::Over),
             _ => None,
         }
     }
@@ -803,6 +1070,96 @@ pub mod analytics_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Spending and income over a range, in days, weeks or months without a gap.
+        pub async fn list_trends(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListTrendsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTrendsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.analytics.v1.AnalyticsService/ListTrends",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.analytics.v1.AnalyticsService",
+                        "ListTrends",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// A month, or any period: by category, beside the period before it and the budgets.
+        pub async fn get_summary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetSummaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSummaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.analytics.v1.AnalyticsService/GetSummary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.analytics.v1.AnalyticsService",
+                        "GetSummary",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Where a user's budgets stand today, and where they will at the end of their periods.
+        pub async fn get_budget_status(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetBudgetStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBudgetStatusResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.analytics.v1.AnalyticsService/GetBudgetStatus",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.analytics.v1.AnalyticsService",
+                        "GetBudgetStatus",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -877,6 +1234,30 @@ pub mod analytics_service_server {
             request: tonic::Request<super::SetInsightFeedbackRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SetInsightFeedbackResponse>,
+            tonic::Status,
+        >;
+        /// Spending and income over a range, in days, weeks or months without a gap.
+        async fn list_trends(
+            &self,
+            request: tonic::Request<super::ListTrendsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTrendsResponse>,
+            tonic::Status,
+        >;
+        /// A month, or any period: by category, beside the period before it and the budgets.
+        async fn get_summary(
+            &self,
+            request: tonic::Request<super::GetSummaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSummaryResponse>,
+            tonic::Status,
+        >;
+        /// Where a user's budgets stand today, and where they will at the end of their periods.
+        async fn get_budget_status(
+            &self,
+            request: tonic::Request<super::GetBudgetStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBudgetStatusResponse>,
             tonic::Status,
         >;
     }
@@ -1309,6 +1690,142 @@ pub mod analytics_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetInsightFeedbackSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.analytics.v1.AnalyticsService/ListTrends" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListTrendsSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::ListTrendsRequest>
+                    for ListTrendsSvc<T> {
+                        type Response = super::ListTrendsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListTrendsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::list_trends(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListTrendsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.analytics.v1.AnalyticsService/GetSummary" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSummarySvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::GetSummaryRequest>
+                    for GetSummarySvc<T> {
+                        type Response = super::GetSummaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetSummaryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::get_summary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSummarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.analytics.v1.AnalyticsService/GetBudgetStatus" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBudgetStatusSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::GetBudgetStatusRequest>
+                    for GetBudgetStatusSvc<T> {
+                        type Response = super::GetBudgetStatusResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetBudgetStatusRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::get_budget_status(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBudgetStatusSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -106,7 +106,7 @@ fn line(record: types::Record, check: &mut Check) -> Option<Line> {
 }
 
 /// The bucket of a category: lines without one have their own (G11).
-fn bucket(category: &str) -> String {
+pub(super) fn bucket(category: &str) -> String {
     let key = category_key(category);
     if key.is_empty() { UNCATEGORIZED.to_owned() } else { key }
 }
@@ -120,7 +120,16 @@ pub(super) fn scope(request: &api::GetSpendingRequest) -> Result<Scope, Analytic
     scope.ok_or_else(|| AnalyticsError::invalid("end", "must be after the first day"))
 }
 
-fn checked_scope(
+/// A currency that was asked for; none for the user's own.
+pub(super) fn currency(check: &mut Check, code: &str) -> Option<Currency> {
+    match code {
+        "" => None,
+        code => check.take("currency_code", Currency::parse(code)),
+    }
+}
+
+/// Which lines a figure is about.
+pub(super) fn checked_scope(
     check: &mut Check,
     user_id: &str,
     (start, end): (Option<&google::Date>, Option<&google::Date>),
@@ -135,10 +144,7 @@ fn checked_scope(
         }
         _ => None,
     };
-    let currency = match currency {
-        "" => None,
-        code => check.take("currency_code", Currency::parse(code)),
-    };
+    let currency = self::currency(check, currency);
     Some(Scope { user_id: user_id.to_owned(), period: period?, currency })
 }
 

@@ -1,9 +1,9 @@
 //! What users were told: listed, explained, and answered by them.
 
 use pathway_finance::{CivilDate, Currency, DateError, Period, Totals};
-use pathway_kernel::{Check, stable_id};
+use pathway_kernel::Check;
 use pathway_proto::pathway::analytics::v1 as api;
-use pathway_rpc::{from_date, status, to_date};
+use pathway_rpc::{Pages, from_date, status, to_date};
 use tonic::{Response, Status};
 use uuid::Uuid;
 
@@ -22,13 +22,12 @@ pub(super) async fn list(
     figures: &Figures,
     request: api::ListInsightsRequest,
 ) -> Result<Response<api::ListInsightsResponse>, Status> {
-    let (filter, question) = filter(request).map_err(status)?;
+    let (filter, pages) = filter(request).map_err(status)?;
     let size = usize::try_from(filter.limit - 1).unwrap_or(usize::MAX);
     let mut insights = figures.insights(filter).await.map_err(status)?;
     let has_more = insights.len() > size;
     insights.truncate(size);
-    let token =
-        |told: &Told| format!("{}.{}.{}", told.created_at_us, question.simple(), told.insight.dedup_key);
+    let token = |told: &Told| pages.token(&format!("{}.{}", told.created_at_us, told.insight.dedup_key));
     let next_page_token = insights.last().filter(|_| has_more).map_or_else(String::new, token);
     let insights = insights.into_iter().map(insight).collect::<Result<_, _>>().map_err(status)?;
     Ok(Response::new(api::ListInsightsResponse { insights, next_page_token }))
@@ -92,7 +91,7 @@ pub(super) async fn explain(
     Ok(Response::new(explained))
 }
 
-fn filter(request: api::ListInsightsRequest) -> Result<(InsightFilter, Uuid), AnalyticsError> {
+fn filter(request: api::ListInsightsRequest) -> Result<(InsightFilter, Pages), AnalyticsError> {
     let mut check = Check::default();
     check.required("user_id", &request.user_id, USER_ID);
     check.text("type", &request.r#type, TYPE);
@@ -118,22 +117,22 @@ fn filter(request: api::ListInsightsRequest) -> Result<(InsightFilter, Uuid), An
     let kind = (!request.r#type.is_empty()).then_some(request.r#type);
     let code = state.map_or(0, State::code).to_string();
     let span = days.map(|days| days.to_string()).unwrap_or_default();
-    let question = stable_id(0, &[&request.user_id, kind.as_deref().unwrap_or("*"), &code, &span]);
-    let after = match &*request.page_token {
-        "" => None,
-        token => Some(seen(token, question).ok_or_else(|| {
-            AnalyticsError::invalid("page_token", "is not from this question; start from its first page")
-        })?),
-    };
+    let pages =
+        Pages::of("ListInsights", &[&request.user_id, kind.as_deref().unwrap_or_default(), &code, &span]);
+    let after = seen(&pages, &request.page_token)
+        .map_err(|problem| AnalyticsError::invalid("page_token", problem))?;
     // Without bounds, also what is about the calendar's last day.
     let days = days.filter(|_| request.start.is_some() || request.end.is_some());
-    Ok((InsightFilter { user_id: request.user_id, kind, days, state, after, limit }, question))
+    Ok((InsightFilter { user_id: request.user_id, kind, days, state, after, limit }, pages))
 }
 
-fn seen(token: &str, question: Uuid) -> Option<Seen> {
-    let mut parts = token.splitn(3, '.');
-    let (created_at_us, of, key) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
-    (Uuid::parse_str(of).ok()? == question).then(|| Seen { created_at_us, key: key.to_owned() })
+fn seen(pages: &Pages, token: &str) -> Result<Option<Seen>, &'static str> {
+    let Some(place) = pages.place(token)? else { return Ok(None) };
+    let read = || {
+        let (created_at_us, key) = place.split_once('.')?;
+        Some(Seen { created_at_us: created_at_us.parse().ok()?, key: key.to_owned() })
+    };
+    read().map(Some).ok_or("is of another question: begin again with an empty one")
 }
 
 fn insight(told: Told) -> Result<api::Insight, AnalyticsError> {

@@ -6,3 +6,4 @@ mod feed;
 mod follower;
 mod insights;
 mod service;
+mod summary;

@@ -1,4 +1,4 @@
-//! `pathway budget set` and `pathway budget show`.
+//! `pathway budget set`, `pathway budget show` and `pathway budget status`.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -7,7 +7,8 @@ use pathway_finance::{CivilDate, Money, category_key};
 use pathway_kernel::{Fault, Violation};
 use pathway_proto::google::r#type::Date;
 use pathway_proto::pathway::analytics::v1::{
-    Budget, BudgetLimit, ListBudgetsRequest, PeriodKind, SetBudgetsRequest, set_budget_result,
+    Budget, BudgetLimit, BudgetState, GetBudgetStatusRequest, ListBudgetsRequest, PeriodKind,
+    SetBudgetsRequest, set_budget_result,
 };
 use pathway_rpc::{from_item_status, to_money};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ use serde_json::{Value, json};
 use crate::cli::{BudgetPeriod, BudgetSet};
 use crate::client::{Mesh, answer, currency, decimal, request};
 use crate::output::{Output, print_fault, table};
+
+const NO_BUDGET: &str = "no budget: `pathway budget set --user U --limit groceries=300.00` makes one";
 
 pub(crate) async fn set(mesh: &Mesh, out: &Output, args: &BudgetSet) -> Result<ExitCode, Fault> {
     let period_kind = match args.period {
@@ -55,6 +58,63 @@ pub(crate) async fn show(mesh: &Mesh, out: &Output, user: &str) -> Result<ExitCo
     let response = answer(mesh.analytics.clone().list_budgets(request(message)).await)?;
     print(out, user, &response.budgets)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the budgets stand, and where they will at the end of their periods.
+pub(crate) async fn status(mesh: &Mesh, out: &Output, user: &str) -> Result<ExitCode, Fault> {
+    let message = GetBudgetStatusRequest { user_id: user.to_owned(), category: String::new() };
+    let response = answer(mesh.analytics.clone().get_budget_status(request(message)).await)?;
+    let mut entries = Vec::with_capacity(response.budgets.len());
+    for status in &response.budgets {
+        let budget = status.budget.clone().unwrap_or_default();
+        let code = budget.limit.as_ref().map_or("", |limit| limit.currency_code.as_str()).to_owned();
+        entries.push(json!({
+            "category": budget.category,
+            "currency": code,
+            "state": level(status.state()),
+            "limit": decimal(budget.limit.as_ref(), &code)?,
+            "spent": decimal(budget.spent.as_ref(), &code)?,
+            "percent": budget.percent,
+            "remaining": decimal(status.remaining.as_ref(), &code)?,
+            "projected": decimal(status.projected.as_ref(), &code)?,
+            "projected_state": level(status.projected_state()),
+            "daily_allowance": decimal(status.daily_allowance.as_ref(), &code)?,
+            "days_elapsed": status.days_elapsed,
+            "days_total": status.days_total,
+        }));
+    }
+    let document = json!({"user": user, "budgets": entries});
+    out.answer(&document, || status_text(&document))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+const fn level(state: BudgetState) -> &'static str {
+    match state {
+        BudgetState::Warning => "warning",
+        BudgetState::Over => "over",
+        BudgetState::Good | BudgetState::Unspecified => "good",
+    }
+}
+
+fn status_text(document: &Value) -> String {
+    let entries = document["budgets"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if entries.is_empty() {
+        return NO_BUDGET.to_owned();
+    }
+    let cell = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+    let row = |entry: &Value| {
+        vec![
+            cell(entry, "category"),
+            cell(entry, "state"),
+            format!("{} of {} {}", cell(entry, "spent"), cell(entry, "limit"), cell(entry, "currency")),
+            cell(entry, "remaining"),
+            cell(entry, "daily_allowance"),
+            format!("{} ({})", cell(entry, "projected"), cell(entry, "projected_state")),
+            format!("{} of {}", entry["days_elapsed"], entry["days_total"]),
+        ]
+    };
+    let header = ["category", "state", "spent", "left", "a day", "projected", "day"];
+    table(&header, &[2, 3, 4, 5, 6], entries.iter().map(row))
 }
 
 /// Every `CATEGORY=AMOUNT`, or every one that is wrong.
@@ -102,7 +162,7 @@ fn print(out: &Output, user: &str, budgets: &[Budget]) -> Result<(), Fault> {
 fn text(document: &Value) -> String {
     let entries = document["budgets"].as_array().map(Vec::as_slice).unwrap_or_default();
     if entries.is_empty() {
-        return "no budget: `pathway budget set --user U --limit groceries=300.00` makes one".to_owned();
+        return NO_BUDGET.to_owned();
     }
     let cell = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
     let rows = entries.iter().map(|entry| {
@@ -124,7 +184,8 @@ fn text(document: &Value) -> String {
     text
 }
 
-fn date(date: Option<&Date>) -> Option<String> {
+/// A date from the wire as text.
+pub(crate) fn date(date: Option<&Date>) -> Option<String> {
     let date = date?;
     let (year, month, day) =
         (i16::try_from(date.year).ok()?, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?);

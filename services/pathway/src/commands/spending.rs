@@ -27,7 +27,8 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Spending) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-fn period(text: Option<&str>) -> Result<(String, Period), Fault> {
+/// A period and its name; the current month (UTC) where none is given.
+pub(crate) fn period(text: Option<&str>) -> Result<(String, Period), Fault> {
     let Some(text) = text else {
         let today = CivilDate::from_instant_us(Clock::system().now_us(), &TimeZone::utc())
             .map_err(Fault::internal)?;

@@ -219,6 +219,27 @@ impl AnalyticsService for Script {
     ) -> Result<Response<analytics::SetInsightFeedbackResponse>, Status> {
         unasked()
     }
+
+    async fn list_trends(
+        &self,
+        _: Request<analytics::ListTrendsRequest>,
+    ) -> Result<Response<analytics::ListTrendsResponse>, Status> {
+        unasked()
+    }
+
+    async fn get_summary(
+        &self,
+        _: Request<analytics::GetSummaryRequest>,
+    ) -> Result<Response<analytics::GetSummaryResponse>, Status> {
+        unasked()
+    }
+
+    async fn get_budget_status(
+        &self,
+        _: Request<analytics::GetBudgetStatusRequest>,
+    ) -> Result<Response<analytics::GetBudgetStatusResponse>, Status> {
+        unasked()
+    }
 }
 
 #[tonic::async_trait]
