@@ -13,6 +13,8 @@ mod history;
 mod import;
 mod notices;
 mod simulation;
+mod start;
+mod walk;
 
 /// A day of the current month that is not in the future, in UTC: today.
 fn this_month() -> String {

@@ -14,8 +14,9 @@ use tonic::transport::{Endpoint, Error};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
 
-use crate::Connector;
+use crate::auth::Signed;
 use crate::trace::ClientTraceLayer;
+use crate::{Connector, Credentials};
 
 /// Where a peer is.
 #[derive(Debug, Clone)]
@@ -112,6 +113,12 @@ impl Channel {
             .layer(TimeoutLayer::new(timeout, streams))
             .service(transport);
         Self { name, stack: BoxCloneSyncService::new(stack) }
+    }
+
+    /// The same, which shows a token with each call.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self { name: self.name, stack: BoxCloneSyncService::new(Signed::new(self.stack, credentials)) }
     }
 }
 

@@ -7,12 +7,16 @@
 //! - [`to_status`] and [`from_status`] are the one table between [`Fault`](pathway_kernel::Fault) and gRPC; a status is built nowhere else.
 //! - [`to_money`], [`from_date`] and their like are the one place where wire values become the domain's.
 //! - [`Pages`] makes and reads the tokens of pages.
+//! - [`Guard`] asks callers for a token and knows which role may call what; [`own`] lets a handler's caller speak for itself alone; [`Credentials`] are what
+//!   a client shows.
 //! - [`memory`] is a transport within the process: what the all-in-one and the tests use, with the same code on both ends.
 
 mod accept;
+mod auth;
 mod channel;
 mod details;
 mod exposition;
+mod limits;
 mod listener;
 mod page;
 mod server;
@@ -21,7 +25,12 @@ mod trace;
 mod transport;
 mod values;
 
+pub use auth::{
+    Access, AuthConfig, AuthError, Authenticator, Credentials, Guard, Identity, Jwks, JwksTimes,
+    MOST_TOKEN_BYTES, Position, Role, Secret, access, examine, examine_keys, expiring, own,
+};
 pub use channel::{Channel, ChannelConfig, Target};
+pub use limits::Limits;
 pub use listener::{Connector, Listener, memory};
 pub use page::Pages;
 pub use server::{Routes, Server, ServerConfig};

@@ -18,12 +18,13 @@ use tonic_web::GrpcWebLayer;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::Listener;
 use crate::accept::Patient;
+use crate::auth::GuardLayer;
 use crate::details::DetailsLayer;
 use crate::exposition::ExpositionLayer;
 use crate::listener::Kind;
 use crate::trace::TraceLayer;
+use crate::{Guard, Listener};
 
 /// The services behind one port.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +44,8 @@ pub struct ServerConfig {
     pub longest: Duration,
     /// Who is told how calls go.
     pub telemetry: Telemetry,
+    /// Who may call.
+    pub guard: Guard,
 }
 
 /// A server of some routes.
@@ -93,6 +96,7 @@ impl Default for ServerConfig {
             drain: Duration::from_secs(5),
             longest: Duration::from_secs(600),
             telemetry: Telemetry::default(),
+            guard: Guard::default(),
         }
     }
 }
@@ -146,6 +150,7 @@ impl Server {
             .layer(TraceLayer::new(&config.telemetry))
             .layer(DetailsLayer)
             .layer(TimeoutLayer::new(config.longest, |_| true))
+            .layer(GuardLayer::new(config.guard))
             .add_routes(all);
 
         let (drain, draining) = oneshot::channel::<()>();

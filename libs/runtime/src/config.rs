@@ -1,10 +1,13 @@
 //! Layered configuration.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+
+use crate::redact::is_secret;
 
 /// The options that every service takes.
 #[derive(Debug, Clone, Default, Args)]
@@ -54,12 +57,36 @@ pub enum ConfigError {
         /// Its path.
         key: String,
     },
+    /// A file that a key ending in `_file` names cannot be read.
+    #[error("cannot read {path}, which {origin} names for `{key}`")]
+    UnreadableValue {
+        /// Who names it.
+        origin: String,
+        /// The key whose value it has.
+        key: String,
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A secret stands in a configuration file.
+    #[error(
+        "{origin} holds the secret `{key}`: put it into a file of its own and give `{key}_file`, or into the environment"
+    )]
+    SecretInFile {
+        /// The configuration file.
+        origin: String,
+        /// The secret's key.
+        key: String,
+    },
     /// A value is not what its key takes.
     #[error("the configuration does not fit: {0}")]
     Invalid(String),
 }
 
 /// The configuration in force: `defaults`, then the file, then `PATHWAY_<NAME>__KEY` variables (`__` before each level), then the command line.
+/// Where a text's key with `_file` behind it is set instead, the value is what that file holds, without white space around it.
 ///
 /// # Errors
 /// Where a layer cannot be read, names a key that the defaults lack, or holds a value of the wrong kind.
@@ -68,9 +95,17 @@ pub fn load<C: DeserializeOwned>(
     defaults: &str,
     arguments: &Arguments,
 ) -> Result<C, ConfigError> {
-    let environment = std::env::vars().collect::<Vec<_>>();
+    let environment = environment();
     let table = load_table(name, defaults, arguments, &environment)?;
     table.try_into().map_err(|error| ConfigError::Invalid(error.message().to_owned()))
+}
+
+/// The environment; what is not text in it is nobody's configuration.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
 }
 
 /// The same as a table, with the environment passed in.
@@ -139,7 +174,16 @@ fn merge(
             (None, value) if is_open(known) => {
                 base.insert(key, value);
             }
-            (None, _) => return Err(ConfigError::UnknownKey { origin: origin.to_owned(), key: path }),
+            (None, value) => {
+                let unknown = || ConfigError::UnknownKey { origin: origin.to_owned(), key: path.clone() };
+                let file = value.as_str().ok_or_else(unknown)?;
+                if !set_from_file(base, &key, file, origin)? {
+                    return Err(unknown());
+                }
+            }
+            (Some(Value::String(_)), Value::String(text)) if is_secret(&key) && !text.is_empty() => {
+                return Err(ConfigError::SecretInFile { origin: origin.to_owned(), key: path });
+            }
             (Some(Value::Table(base)), Value::Table(layer)) => {
                 merge(base, below(known, &key), layer, origin, &path)?;
             }
@@ -168,6 +212,9 @@ fn set(
         table.insert(last.clone(), Value::String(text.to_owned()));
         return Ok(());
     }
+    if !table.contains_key(last) && set_from_file(table, last, text, origin)? {
+        return Ok(());
+    }
     let slot = table.get_mut(last).ok_or_else(unknown)?;
     let wrong = |kind: &str| ConfigError::Invalid(format!("{origin} must be {kind}"));
     *slot = match slot {
@@ -184,11 +231,25 @@ fn set(
     Ok(())
 }
 
+/// Sets the text whose key with `_file` behind it is `key` from that file; answers whether there is such a text.
+fn set_from_file(table: &mut Table, key: &str, file: &str, origin: &str) -> Result<bool, ConfigError> {
+    let Some(key) = key.strip_suffix("_file") else { return Ok(false) };
+    let Some(Value::String(text)) = table.get_mut(key) else { return Ok(false) };
+    let read = std::fs::read_to_string(file).map_err(|source| ConfigError::UnreadableValue {
+        origin: origin.to_owned(),
+        key: key.to_owned(),
+        path: file.to_owned(),
+        source,
+    })?;
+    read.trim().clone_into(text);
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const DEFAULTS: &str = "listen = '127.0.0.1:1'\ndata_dir = 'data'\norigins = []\n[store]\nkind = 'sqlite'\nsize = 4\n[store.names]\n";
+    const DEFAULTS: &str = "listen = '127.0.0.1:1'\ndata_dir = 'data'\norigins = []\nsecret = ''\n[store]\nkind = 'sqlite'\nsize = 4\n[store.names]\n";
 
     fn with(environment: &[(&str, &str)], file: Option<&str>) -> Result<Table, ConfigError> {
         let directory = tempfile::tempdir().unwrap();
@@ -233,6 +294,30 @@ mod tests {
         let found: Vec<&str> = ["ledger", "x", "other"].map(|name| names[name].as_str().unwrap()).to_vec();
         assert_eq!(found, ["b", "c", "d"]);
         assert!(with(&[], Some("[store.other]\na = 1\n")).is_err());
+    }
+
+    #[test]
+    fn a_text_may_come_from_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kind");
+        std::fs::write(&path, "postgres\n").unwrap();
+        let path = path.to_str().unwrap();
+        let table = with(&[("PATHWAY_DATASYNC__STORE__KIND_FILE", path)], None).unwrap();
+        assert_eq!(table["store"]["kind"].as_str(), Some("postgres"));
+        let table = with(&[], Some(&format!("[store]\nkind_file = '{path}'"))).unwrap();
+        assert_eq!(table["store"]["kind"].as_str(), Some("postgres"));
+        let error =
+            with(&[("PATHWAY_DATASYNC__STORE__KIND_FILE", "/nowhere")], None).unwrap_err().to_string();
+        assert!(error.contains("/nowhere") && error.contains("KIND_FILE"), "{error}");
+        assert!(with(&[("PATHWAY_DATASYNC__STORE__SIZE_FILE", path)], None).is_err(), "no text");
+    }
+
+    #[test]
+    fn a_secret_in_a_configuration_file_is_refused_and_not_repeated() {
+        let error = with(&[], Some("secret = 'canary'")).unwrap_err().to_string();
+        assert!(error.contains("`secret_file`") && !error.contains("canary"), "{error}");
+        let table = with(&[("PATHWAY_DATASYNC__SECRET", "canary")], Some("secret = ''")).unwrap();
+        assert_eq!(table["secret"].as_str(), Some("canary"));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use pathway_kernel::{Code, Fault};
 use pathway_rpc::Listener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::load_table;
-use crate::{Arguments, Claim, Component, Env, init_telemetry};
+use crate::config::{environment, load_table};
+use crate::{Arguments, Claim, Component, Env, SecuritySettings, init_telemetry, redacted};
 
 /// How long a service may take to end, its own drain included.
 const END_WITHIN: Duration = Duration::from_secs(10);
@@ -37,16 +37,16 @@ pub fn main<S: Component>() -> ExitCode {
     }
 }
 
-/// Refuses an address that other machines can reach, unless that is wanted: nothing checks yet who calls.
+/// Refuses an address that other machines can reach where nothing asks who calls, unless that is wanted.
 ///
 /// # Errors
-/// Where `address` is not a loopback one and `insecure` is not set.
-pub fn check_exposure(address: SocketAddr, insecure: bool) -> Result<(), Fault> {
-    if address.ip().is_loopback() || insecure {
+/// Where `address` is not a loopback one, callers are not asked for a token, and `insecure` is not set.
+pub fn check_exposure(address: SocketAddr, asks: bool, insecure: bool) -> Result<(), Fault> {
+    if address.ip().is_loopback() || asks || insecure {
         return Ok(());
     }
     let message = format!(
-        "{address} can be reached by other machines and nothing would check who calls: listen on 127.0.0.1, or say --insecure"
+        "{address} can be reached by other machines and nothing would check who calls: give security.secret or security.jwks, listen on 127.0.0.1, or say --insecure"
     );
     Err(Fault::new(Code::FailedPrecondition, "EXPOSED_WITHOUT_AUTH", message))
 }
@@ -74,17 +74,16 @@ pub fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
 }
 
 async fn run<S: Component>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let environment: Vec<(String, String)> = std::env::vars().collect();
-    let table = load_table(S::NAME, S::DEFAULTS, arguments, &environment)?;
+    let table = load_table(S::NAME, S::DEFAULTS, arguments, &environment())?;
     if arguments.print_config {
-        println!("{table}");
+        println!("{}", redacted(table));
         return Ok(());
     }
     let listen = table.get("listen").and_then(toml::Value::as_str).unwrap_or_default();
     let address: SocketAddr = listen
         .parse()
         .map_err(|_| format!("`listen` is {listen:?}; give an address and a port such as 127.0.0.1:7001"))?;
-    check_exposure(address, arguments.insecure)?;
+    check_exposure(address, SecuritySettings::asks_in(&table), arguments.insecure)?;
     let config = crate::load(S::NAME, S::DEFAULTS, arguments)?;
     let telemetry = init_telemetry(S::NAME, &table)?;
 
@@ -135,9 +134,10 @@ mod tests {
     #[test]
     fn an_exposed_address_must_be_wanted() {
         let open: SocketAddr = "0.0.0.0:7001".parse().unwrap();
-        assert!(check_exposure(open, false).is_err());
-        assert!(check_exposure(open, true).is_ok());
-        assert!(check_exposure("127.0.0.1:7001".parse().unwrap(), false).is_ok());
-        assert!(check_exposure("[::1]:7001".parse().unwrap(), false).is_ok());
+        assert!(check_exposure(open, false, false).is_err());
+        assert!(check_exposure(open, false, true).is_ok());
+        assert!(check_exposure(open, true, false).is_ok(), "callers are asked for a token");
+        assert!(check_exposure("127.0.0.1:7001".parse().unwrap(), false, false).is_ok());
+        assert!(check_exposure("[::1]:7001".parse().unwrap(), false, false).is_ok());
     }
 }

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use pathway_runtime::SecuritySettings;
 use pathway_store::{StoreConfig, StoreSettings};
 use pathway_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// The commented defaults, with every key that there is.
-pub(crate) const DEFAULTS: &str = include_str!("../default.toml");
+pub(crate) const DEFAULTS: &str =
+    concat!(include_str!("../default.toml"), include_str!("../../../libs/runtime/security.toml"));
 
 /// What analytics takes.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,6 +27,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
+    /// Who may call.
+    pub security: SecuritySettings,
     /// The other services.
     pub peers: PeersConfig,
 }

@@ -40,6 +40,11 @@ impl Follower {
         let mut failures = 0;
         loop {
             let Err(fault) = self.follow(&mut failures).await;
+            // Our own token was renewed long before that: it is time to show the new one.
+            if fault.reason() == "TOKEN_EXPIRED" && failures == 0 {
+                failures = 1;
+                continue;
+            }
             // The breaker before datasync knows better than we when it will be asked again.
             let wait = fault.retry_after().unwrap_or_else(|| backoff.delay(failures, &self.rng));
             failures = failures.saturating_add(1);

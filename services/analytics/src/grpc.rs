@@ -9,7 +9,7 @@ use pathway_proto::pathway::analytics::v1 as api;
 use pathway_proto::pathway::analytics::v1::analytics_service_server::{
     AnalyticsService, AnalyticsServiceServer,
 };
-use pathway_rpc::{MAX_MESSAGE_BYTES, Routes, status, to_item_status};
+use pathway_rpc::{MAX_MESSAGE_BYTES, Routes, own, status, to_item_status};
 use tonic::{Request, Response, Status};
 
 use crate::fact::Change;
@@ -68,7 +68,8 @@ impl AnalyticsService for Figures {
         &self,
         request: Request<api::GetSpendingRequest>,
     ) -> Result<Response<api::GetSpendingResponse>, Status> {
-        let scope = convert::scope(&request.into_inner()).map_err(status)?;
+        let request = own(request, |message| &mut message.user_id)?;
+        let scope = convert::scope(&request).map_err(status)?;
         let spending = self.spending(scope).await.map_err(status)?;
         Ok(Response::new(convert::spending(spending)))
     }
@@ -77,7 +78,7 @@ impl AnalyticsService for Figures {
         &self,
         request: Request<api::SetBudgetsRequest>,
     ) -> Result<Response<api::SetBudgetsResponse>, Status> {
-        let request = request.into_inner();
+        let request = own(request, |message| &mut message.user_id)?;
         at_most("limits", request.limits.len())?;
         let (new, refused) = convert::new_budgets(request).map_err(status)?;
         let mut budgets = self.set_budgets(new).await.map_err(status)?.into_iter();
@@ -96,7 +97,8 @@ impl AnalyticsService for Figures {
         &self,
         request: Request<api::ListBudgetsRequest>,
     ) -> Result<Response<api::ListBudgetsResponse>, Status> {
-        let user_id = convert::user(request.into_inner().user_id).map_err(status)?;
+        let request = own(request, |message| &mut message.user_id)?;
+        let user_id = convert::user(request.user_id).map_err(status)?;
         let budgets = self.budgets(user_id).await.map_err(status)?;
         Ok(Response::new(api::ListBudgetsResponse {
             budgets: budgets.into_iter().map(convert::budget).collect(),
@@ -107,10 +109,11 @@ impl AnalyticsService for Figures {
         &self,
         request: Request<api::ExplainRequest>,
     ) -> Result<Response<api::ExplainResponse>, Status> {
-        if !request.get_ref().insight_key.is_empty() {
-            return insights::explain(self, request.into_inner()).await;
+        let request = own(request, |message| &mut message.user_id)?;
+        if !request.insight_key.is_empty() {
+            return insights::explain(self, request).await;
         }
-        let (question, tokens) = convert::question(request.into_inner()).map_err(status)?;
+        let (question, tokens) = convert::question(request).map_err(status)?;
         explain_page(self, question, &tokens).await.map(Response::new)
     }
 
@@ -118,14 +121,14 @@ impl AnalyticsService for Figures {
         &self,
         request: Request<api::ListInsightsRequest>,
     ) -> Result<Response<api::ListInsightsResponse>, Status> {
-        insights::list(self, request.into_inner()).await
+        insights::list(self, own(request, |message| &mut message.user_id)?).await
     }
 
     async fn set_insight_feedback(
         &self,
         request: Request<api::SetInsightFeedbackRequest>,
     ) -> Result<Response<api::SetInsightFeedbackResponse>, Status> {
-        insights::set_feedback(self, request.into_inner()).await
+        insights::set_feedback(self, own(request, |message| &mut message.user_id)?).await
     }
 
     async fn list_trends(

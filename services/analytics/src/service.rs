@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pathway_finance::{Currency, Period};
 use pathway_kernel::{Clock, Fault};
-use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
-use pathway_runtime::{Component, Env};
+use pathway_rpc::{ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
+use pathway_runtime::{Component, Env, Security};
 use pathway_telemetry::Telemetry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ use crate::summary::{Summary, TrendQuestion, Trends};
 pub struct Analytics {
     figures: Figures,
     follower: Follower,
+    security: Security,
     cors_origins: Vec<String>,
     telemetry: Telemetry,
 }
@@ -79,6 +80,7 @@ impl Component for Analytics {
             Some(target) => target,
             None => Target::parse(&config.peers.datasync)?,
         };
+        let security = Security::open(Self::NAME, &config.security, &deps.env.clock)?;
         let store = Store::open(&config.store_config()).await?;
         let followed = watch::Sender::new(store.followed().await?);
         let figures = Figures {
@@ -89,9 +91,10 @@ impl Component for Analytics {
             closing: CancellationToken::new(),
         };
         let ways = ChannelConfig { telemetry: deps.env.telemetry.clone(), ..ChannelConfig::default() };
-        let channel = Channel::new("datasync", datasync, ways);
+        let channel = security.channel("datasync", datasync, ways);
         let follower = Follower::new(channel, figures.clone(), deps.env.rng);
-        Ok(Self { figures, follower, cors_origins: config.cors_origins, telemetry: deps.env.telemetry })
+        let (cors_origins, telemetry) = (config.cors_origins, deps.env.telemetry);
+        Ok(Self { figures, follower, security, cors_origins, telemetry })
     }
 
     fn routes(&self) -> Routes {
@@ -102,6 +105,7 @@ impl Component for Analytics {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
             telemetry: self.telemetry.clone(),
+            guard: self.security.guard(),
             ..ServerConfig::default()
         };
         let (routes, closing) = (self.routes(), self.figures.closing.clone());

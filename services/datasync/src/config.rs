@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pathway_runtime::SecuritySettings;
 use pathway_store::{StoreConfig, StoreSettings};
 use pathway_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// The commented defaults, with every key that there is.
-pub(crate) const DEFAULTS: &str = include_str!("../default.toml");
+pub(crate) const DEFAULTS: &str =
+    concat!(include_str!("../default.toml"), include_str!("../../../libs/runtime/security.toml"));
 
 /// What datasync takes.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,6 +28,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
+    /// Who may call.
+    pub security: SecuritySettings,
     /// Statement import.
     pub import: ImportConfig,
     /// The change feed.

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt as _};
 use pathway_kernel::{Check, Fault};
 use pathway_proto::pathway::datasync::v1 as pb;
 use pathway_proto::pathway::types::v1 as types;
-use pathway_rpc::{MAX_MESSAGE_BYTES, Routes, status, to_item_status};
+use pathway_rpc::{Identity, MAX_MESSAGE_BYTES, Position, Routes, expiring, own, status, to_item_status};
 use pb::datasync_service_server::{DatasyncService, DatasyncServiceServer};
 use pb::write_record_result::Result as ItemResult;
 use tonic::{Request, Response, Status};
@@ -52,7 +52,8 @@ impl DatasyncService for Api {
         &self,
         request: Request<pb::ListRecordsRequest>,
     ) -> Result<Response<pb::ListRecordsResponse>, Status> {
-        let (listing, token) = convert::listing(request.into_inner()).map_err(status)?;
+        let request = own(request, |message| &mut message.user_id)?;
+        let (listing, token) = convert::listing(request).map_err(status)?;
         let mut records = self.0.list(&listing).await.map_err(status)?;
         // One more than the page was asked for, to know whether there is another page.
         let size = usize::try_from(listing.limit - 1).unwrap_or(usize::MAX);
@@ -68,7 +69,7 @@ impl DatasyncService for Api {
         &self,
         request: Request<pb::ListRecordVersionsRequest>,
     ) -> Result<Response<pb::ListRecordVersionsResponse>, Status> {
-        let request = request.into_inner();
+        let request = own(request, |message| &mut message.user_id)?;
         convert::check_record(&request.user_id, &request.record_id).map_err(status)?;
         // What is no id names no record.
         let id = Uuid::parse_str(&request.record_id).map_err(|_| status(DatasyncError::UnknownRecord))?;
@@ -94,12 +95,16 @@ impl DatasyncService for Api {
         &self,
         request: Request<pb::WatchChangesRequest>,
     ) -> Result<Response<Self::WatchChangesStream>, Status> {
+        let caller = Identity::of(&request);
         let request = request.into_inner();
         let after = request.after_sequence;
         let (origin, _) = convert::feed(after, request.origin, 0).map_err(status)?;
         let pages = self.0.follow(after, origin).map(|page| {
             let (changes, next_sequence) = feed_page(&page.map_err(status)?);
             Ok(pb::WatchChangesResponse { changes, next_sequence })
+        });
+        let pages = expiring(caller, pages, position(after), |page: &pb::WatchChangesResponse, place| {
+            *place = position(page.next_sequence);
         });
         Ok(Response::new(Box::pin(pages)))
     }
@@ -108,7 +113,8 @@ impl DatasyncService for Api {
         &self,
         request: Request<pb::ImportStatementRequest>,
     ) -> Result<Response<pb::ImportStatementResponse>, Status> {
-        let file = convert::statement_file(request.into_inner()).map_err(status)?;
+        let request = own(request, |message| &mut message.user_id)?;
+        let file = convert::statement_file(request).map_err(status)?;
         let summary = self.0.import(file).await.map_err(status)?;
         Ok(Response::new(import_response(summary).map_err(status)?))
     }
@@ -141,6 +147,11 @@ impl Api {
         };
         Ok(refused.into_iter().map(result).collect())
     }
+}
+
+/// Where the feed goes on.
+fn position(after_sequence: i64) -> Position {
+    Position::from([("after_sequence".to_owned(), after_sequence.to_string())])
 }
 
 fn feed_page(page: &FeedPage) -> (Vec<types::RecordChange>, i64) {

@@ -8,7 +8,7 @@ use futures_util::stream::unfold;
 use pathway_finance::Currency;
 use pathway_kernel::{Clock, Fault};
 use pathway_rpc::{Listener, Routes, Server, ServerConfig};
-use pathway_runtime::{Component, Env};
+use pathway_runtime::{Component, Env, Security};
 use pathway_telemetry::Telemetry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ use crate::store::{FeedPage, Imported, Listing, Store};
 #[derive(Debug)]
 pub struct Datasync {
     records: Records,
+    security: Security,
     cors_origins: Vec<String>,
     telemetry: Telemetry,
 }
@@ -76,6 +77,7 @@ impl Component for Datasync {
         let default_currency = Currency::parse(&config.default_currency)
             .map_err(|error| DatasyncError::invalid("default_currency", error.to_string()))?;
         let mapping = Mapping::load(config.import.mapping_file()).map_err(DatasyncError::from)?;
+        let security = Security::open(Self::NAME, &config.security, &env.clock)?;
         let store = Store::open(&config.store_config()).await?;
         let head = store.head().await?;
         let records = Records {
@@ -87,7 +89,7 @@ impl Component for Datasync {
             written: watch::Sender::new(head),
             closing: CancellationToken::new(),
         };
-        Ok(Self { records, cors_origins: config.cors_origins, telemetry: env.telemetry })
+        Ok(Self { records, security, cors_origins: config.cors_origins, telemetry: env.telemetry })
     }
 
     fn routes(&self) -> Routes {
@@ -98,6 +100,7 @@ impl Component for Datasync {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
             telemetry: self.telemetry.clone(),
+            guard: self.security.guard(),
             ..ServerConfig::default()
         };
         let closing = self.records.closing.clone();

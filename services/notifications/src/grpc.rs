@@ -12,7 +12,9 @@ use pathway_proto::pathway::notifications::v1 as api;
 use pathway_proto::pathway::notifications::v1::notifications_service_server::{
     NotificationsService, NotificationsServiceServer,
 };
-use pathway_rpc::{MAX_MESSAGE_BYTES, Routes, ok_item_status, status, to_item_status};
+use pathway_rpc::{
+    Identity, MAX_MESSAGE_BYTES, Position, Routes, expiring, ok_item_status, own, status, to_item_status,
+};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -55,7 +57,7 @@ impl NotificationsService for Notices {
         &self,
         request: Request<api::ListNoticesRequest>,
     ) -> Result<Response<api::ListNoticesResponse>, Status> {
-        let request = request.into_inner();
+        let request = own(request, |message| &mut message.user_id)?;
         let mut check = check_user(&request.user_id);
         let limit = check.page_size("page_size", request.page_size, 100, 1000);
         refuse(check)?;
@@ -87,7 +89,7 @@ impl NotificationsService for Notices {
         &self,
         request: Request<api::MarkNoticesRequest>,
     ) -> Result<Response<api::MarkNoticesResponse>, Status> {
-        let request = request.into_inner();
+        let request = own(request, |message| &mut message.user_id)?;
         let (results, unread) =
             self.mark_ids(request.user_id, &request.ids, Mark::Read(request.read)).await?;
         Ok(Response::new(api::MarkNoticesResponse { results, unread }))
@@ -97,7 +99,7 @@ impl NotificationsService for Notices {
         &self,
         request: Request<api::ArchiveNoticesRequest>,
     ) -> Result<Response<api::ArchiveNoticesResponse>, Status> {
-        let request = request.into_inner();
+        let request = own(request, |message| &mut message.user_id)?;
         let mark = Mark::Archived(request.archived);
         let (results, unread) = self.mark_ids(request.user_id, &request.ids, mark).await?;
         Ok(Response::new(api::ArchiveNoticesResponse { results, unread }))
@@ -107,7 +109,7 @@ impl NotificationsService for Notices {
         &self,
         request: Request<api::MarkAllReadRequest>,
     ) -> Result<Response<api::MarkAllReadResponse>, Status> {
-        let request = request.into_inner();
+        let request = own(request, |message| &mut message.user_id)?;
         refuse(check_user(&request.user_id))?;
         let up_to = if request.up_to_sequence <= 0 { i64::MAX } else { request.up_to_sequence };
         let marked = self.mark_all(request.user_id, up_to).await.map_err(status)?;
@@ -118,12 +120,18 @@ impl NotificationsService for Notices {
         &self,
         request: Request<api::WatchNotificationsRequest>,
     ) -> Result<Response<Self::WatchNotificationsStream>, Status> {
-        let request = request.into_inner();
+        let caller = Identity::of(&request);
+        let request = own(request, |message| &mut message.user_id)?;
         let mut check = check_user(&request.user_id);
         check.note("after_change", (request.after_change < 0).then_some("must not be negative"));
         refuse(check)?;
+        let start = position("after_change", request.after_change);
         let updates = self.watch(request.user_id, request.after_change).await.map_err(status)?;
         let messages = updates.map(|update| update.map(|update| to_update(&update)).map_err(status));
+        let note = |message: &api::WatchNotificationsResponse, place: &mut Position| {
+            *place = position("after_change", message.change);
+        };
+        let messages = expiring(caller, messages, start, note);
         Ok(Response::new(Box::pin(messages)))
     }
 
@@ -131,8 +139,10 @@ impl NotificationsService for Notices {
         &self,
         request: Request<api::WatchNoticesRequest>,
     ) -> Result<Response<Self::WatchNoticesStream>, Status> {
-        let request = request.into_inner();
+        let caller = Identity::of(&request);
+        let request = own(request, |message| &mut message.user_id)?;
         refuse(check_user(&request.user_id))?;
+        let start = position("after_sequence", request.after_sequence);
         let pages = self.watch_new(request.user_id, request.after_sequence);
         let messages = pages.flat_map(|page| {
             iter(match page {
@@ -140,6 +150,11 @@ impl NotificationsService for Notices {
                 Ok(notices) => notices.into_iter().map(|notice| Ok(to_message(notice))).collect(),
                 Err(error) => vec![Err(status(error))],
             })
+        });
+        let messages = expiring(caller, messages, start, |message: &api::WatchNoticesResponse, place| {
+            if let Some(notice) = &message.notice {
+                *place = position("after_sequence", notice.sequence);
+            }
         });
         Ok(Response::new(Box::pin(messages)))
     }
@@ -163,6 +178,11 @@ impl Notices {
         let to_status = |known: bool| if known { ok_item_status() } else { unknown() };
         Ok((marked.known.into_iter().map(to_status).collect(), marked.unread))
     }
+}
+
+/// Where a stream goes on: the field of its request, and the number.
+fn position(field: &str, after: i64) -> Position {
+    Position::from([(field.to_owned(), after.to_string())])
 }
 
 /// Whose notices: required in every request about a user.

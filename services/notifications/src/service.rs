@@ -2,7 +2,7 @@
 
 use pathway_kernel::Fault;
 use pathway_rpc::{Listener, Routes, Server, ServerConfig};
-use pathway_runtime::{Component, Env};
+use pathway_runtime::{Component, Env, Security};
 use pathway_telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ use crate::store::Store;
 #[derive(Debug)]
 pub struct Notifications {
     notices: Notices,
+    security: Security,
     cors_origins: Vec<String>,
     telemetry: Telemetry,
 }
@@ -29,6 +30,7 @@ impl Component for Notifications {
     const DEFAULTS: &'static str = DEFAULTS;
 
     async fn build(config: Config, env: Env) -> Result<Self, Fault> {
+        let security = Security::open(Self::NAME, &config.security, &env.clock)?;
         let notices = Notices {
             store: Store::open(&config.store_config()).await?,
             clock: env.clock,
@@ -36,7 +38,7 @@ impl Component for Notifications {
             feeds: Feeds::default(),
             closing: CancellationToken::new(),
         };
-        Ok(Self { notices, cors_origins: config.cors_origins, telemetry: env.telemetry })
+        Ok(Self { notices, security, cors_origins: config.cors_origins, telemetry: env.telemetry })
     }
 
     fn routes(&self) -> Routes {
@@ -47,6 +49,7 @@ impl Component for Notifications {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
             telemetry: self.telemetry.clone(),
+            guard: self.security.guard(),
             ..ServerConfig::default()
         };
         let closing = self.notices.closing.clone();

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pathway_kernel::{Code, Fault};
+use secrecy::SecretString;
 
 use crate::client::Mesh;
 use crate::output::{OUTPUT_CLOSED, Output, print_fault};
@@ -58,9 +59,19 @@ pub struct Global {
     /// The notifications service, where it is not on the server.
     #[arg(long, global = true, env = "PATHWAY_NOTIFICATIONS_SERVER", value_name = "URL")]
     pub notifications_server: Option<String>,
+    /// The file with the token to show, read again while a command runs.
+    #[arg(long, global = true, env = "PATHWAY_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The token to show. From the environment only: a command line can be read by everybody on the machine.
+    #[arg(skip = token_of_environment())]
+    pub token: Option<SecretString>,
     /// Print one JSON document to standard output and nothing else there.
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+fn token_of_environment() -> Option<SecretString> {
+    std::env::var("PATHWAY_TOKEN").ok().filter(|token| !token.is_empty()).map(SecretString::from)
 }
 
 /// The verbs.
@@ -129,6 +140,9 @@ pub struct Up {
     /// Begin with an empty data directory: what an earlier run of Pathway left there is deleted.
     #[arg(long)]
     pub fresh: bool,
+    /// A configuration file (TOML) of the port: who may call.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Allow an address that other machines can reach, although nothing checks who calls.
     #[arg(long)]
     pub insecure: bool,
@@ -278,6 +292,8 @@ impl Global {
             datasync_server: None,
             analytics_server: None,
             notifications_server: None,
+            token_file: None,
+            token: None,
             json: false,
         }
     }

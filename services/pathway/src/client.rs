@@ -9,7 +9,8 @@ use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsSe
 use pathway_proto::pathway::datasync::v1::datasync_service_client::DatasyncServiceClient;
 use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
 use pathway_proto::pathway::processor::v1::processor_service_client::ProcessorServiceClient;
-use pathway_rpc::{Channel, ChannelConfig, MAX_MESSAGE_BYTES, Target, from_status};
+use pathway_rpc::{Channel, ChannelConfig, Credentials, MAX_MESSAGE_BYTES, Target, from_status};
+use secrecy::ExposeSecret as _;
 use tonic::{Request, Response, Status};
 
 use crate::cli::Global;
@@ -37,9 +38,20 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 impl Mesh {
     /// Clients of the servers that the options name. No connection is made before the first call.
     pub(crate) fn connect(global: &Global) -> Result<Self, Fault> {
+        let token = global.token.as_ref().map(|token| Credentials::fixed(token.expose_secret()));
+        let credentials = global.token_file.as_ref().map(Credentials::file).or(token).transpose()?;
+        Self::connect_as(global, credentials.as_ref())
+    }
+
+    /// The same, showing this token.
+    pub(crate) fn connect_as(global: &Global, credentials: Option<&Credentials>) -> Result<Self, Fault> {
         let channel = |name, url: &Option<String>| -> Result<Channel, Fault> {
             let target = Target::parse(url.as_deref().unwrap_or(&global.server))?;
-            Ok(Channel::new(name, target, ChannelConfig::default()))
+            let channel = Channel::new(name, target, ChannelConfig::default());
+            Ok(match credentials {
+                Some(credentials) => channel.with_credentials(credentials.clone()),
+                None => channel,
+            })
         };
         Ok(Self {
             processor: ProcessorServiceClient::new(channel("processor", &None)?)
@@ -104,7 +116,9 @@ impl Reconnect {
         let cut = || Fault::new(Code::Unavailable, "STREAM_CUT", "the server keeps closing the stream");
         let fault = ended.err().map_or_else(cut, fault);
         self.cuts += 1;
-        if !fault.is_transient() || self.cuts > MOST_CUTS {
+        // A token's file has a new one by now, or the next attempt says otherwise.
+        let goes_on = fault.is_transient() || (fault.reason() == "TOKEN_EXPIRED" && self.cuts == 1);
+        if !goes_on || self.cuts > MOST_CUTS {
             return Err(fault);
         }
         if self.cuts == 1 {

@@ -11,15 +11,16 @@ use std::time::Duration;
 
 use pathway_analytics::Analytics;
 use pathway_datasync::Datasync;
-use pathway_kernel::{Code, Fault};
+use pathway_kernel::{Clock, Code, Fault};
 use pathway_notifications::Notifications;
 use pathway_processor::{Peers, Processor};
-use pathway_rpc::{Listener, Routes, Server, ServerConfig, Target, memory};
+use pathway_rpc::{Credentials, Listener, Routes, Server, ServerConfig, Target, memory};
 use pathway_runtime::{
-    Arguments, Claim, ClaimError, Component, Env, check_exposure, init_telemetry, load, load_table,
-    shutdown_signal,
+    Arguments, Claim, ClaimError, Component, ConfigError, Env, Security, SecuritySettings, check_exposure,
+    environment, init_telemetry, load, load_table, shutdown_signal,
 };
 use pathway_telemetry::{Guard, Telemetry};
+use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +40,20 @@ pub struct AllInOne {
     /// The front's own.
     telemetry: Telemetry,
 }
+
+/// What the port takes, beside what the services behind it take.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// The origins of web pages that may call.
+    cors_origins: Vec<String>,
+    /// Who may call.
+    security: SecuritySettings,
+}
+
+/// The commented defaults, with every key that there is.
+const DEFAULTS: &str =
+    concat!(include_str!("../default.toml"), include_str!("../../../libs/runtime/security.toml"));
 
 /// How long all of them may take to end.
 const END_WITHIN: Duration = Duration::from_secs(10);
@@ -70,8 +85,7 @@ impl AllInOne {
     /// Builds a service, starts it on a listener within the process, and answers the way to it.
     async fn add<S: Component>(&mut self, data_dir: &Path, deps: S::Deps) -> Result<Target, Fault> {
         let arguments = Arguments { data_dir: Some(data_dir.to_owned()), ..Arguments::default() };
-        let config =
-            load(S::NAME, S::DEFAULTS, &arguments).map_err(|error| misconfigured(S::NAME, &error))?;
+        let config = configuration::<S>(&arguments)?;
         let service = S::build(config, deps).await?;
         self.routes = std::mem::take(&mut self.routes).merge(service.routes());
         let (connector, listener) = memory();
@@ -86,8 +100,13 @@ impl AllInOne {
     ///
     /// # Errors
     /// Where the listener fails, or a service ends by itself.
-    pub async fn serve(mut self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
-        let config = ServerConfig { telemetry: self.telemetry.clone(), ..ServerConfig::default() };
+    pub async fn serve(
+        mut self,
+        listener: Listener,
+        config: ServerConfig,
+        shutdown: CancellationToken,
+    ) -> Result<(), Fault> {
+        let config = ServerConfig { telemetry: self.telemetry.clone(), ..config };
         let front = Server::new(config, self.routes.clone());
         let closing = self.shutdown.clone();
         self.services.spawn(async move {
@@ -115,7 +134,9 @@ impl AllInOne {
 
 /// `pathway up`
 pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
-    check_exposure(args.listen, args.insecure)?;
+    let arguments = Arguments { config: args.config.clone(), ..Arguments::default() };
+    let config: Config = load(NAME, DEFAULTS, &arguments).map_err(|error| misconfigured(NAME, &error))?;
+    check_exposure(args.listen, config.security.asks(), args.insecure)?;
     let telemetry = telemetry()?;
     // Bound before anything is opened: a port that is taken is found at once.
     let listener = Listener::bind(args.listen).await.map_err(|error| {
@@ -128,6 +149,7 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
     if args.fresh {
         remove_stores(&args.data_dir)?;
     }
+    let security = Security::open(NAME, &config.security, &Clock::system())?;
     let env = |service| {
         let telemetry = telemetry.of(service).map_err(|error| misconfigured("telemetry", &error))?;
         Ok(Env { telemetry, ..Env::system() })
@@ -136,9 +158,15 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
     tracing::info!(service = "pathway", %address, "ready");
 
     let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(all.serve(listener, shutdown.clone()));
+    let front = ServerConfig {
+        cors_origins: config.cors_origins,
+        guard: security.guard(),
+        ..ServerConfig::default()
+    };
+    let serving = tokio::spawn(all.serve(listener, front, shutdown.clone()));
     if args.demo {
-        tokio::spawn(shutdown.clone().run_until_cancelled_owned(replay(address)));
+        let credentials = security.credentials();
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(replay(address, credentials)));
     }
     let told = shutdown.clone();
     tokio::spawn(async move {
@@ -152,22 +180,17 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
 
 /// Logs look, and traces are kept, as the processor's configuration says: whatever happens here begins there.
 fn telemetry() -> Result<Guard, Fault> {
-    let environment: Vec<(String, String)> = std::env::vars().collect();
     let name = Processor::NAME;
-    let table = load_table(name, Processor::DEFAULTS, &Arguments::default(), &environment)
+    let table = load_table(name, Processor::DEFAULTS, &Arguments::default(), &environment())
         .map_err(|error| misconfigured(name, &error))?;
     init_telemetry("pathway", &table).map_err(|error| misconfigured("telemetry", &error))
 }
 
-fn misconfigured(what: &str, error: &dyn std::error::Error) -> Fault {
-    Fault::new(Code::InvalidArgument, "INVALID_CONFIGURATION", format!("{what}: {error}"))
-}
-
 /// Replays the sample as any other client would. The services go on whatever comes of it.
-async fn replay(address: SocketAddr) {
+async fn replay(address: SocketAddr, credentials: Option<Credentials>) {
     let global = Global::of(format!("http://{address}"));
     let replayed = async {
-        let mesh = Mesh::connect(&global)?;
+        let mesh = Mesh::connect_as(&global, credentials.as_ref())?;
         demo::run(&mesh, &Output::new(false), &Demo::default()).await
     };
     match replayed.await {
@@ -177,6 +200,26 @@ async fn replay(address: SocketAddr) {
     }
 }
 
+/// The configuration of a service behind the port. It is called from within this process alone, so it asks nobody who calls.
+fn configuration<S: Component>(arguments: &Arguments) -> Result<S::Config, Fault> {
+    let defaults = load_table(S::NAME, S::DEFAULTS, &Arguments::default(), &[]);
+    let table = load_table(S::NAME, S::DEFAULTS, arguments, &environment()).and_then(|mut table| {
+        table.extend(defaults?.remove_entry("security"));
+        Ok(table)
+    });
+    let table = table.map_err(|error| misconfigured(S::NAME, &error))?;
+    table.try_into().map_err(|error: toml::de::Error| {
+        misconfigured(S::NAME, &ConfigError::Invalid(error.message().to_owned()))
+    })
+}
+
+fn misconfigured(name: &str, error: &dyn std::error::Error) -> Fault {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    Fault::new(Code::InvalidArgument, "INVALID_CONFIGURATION", format!("{name}: {error}{cause}"))
+}
+
+/// The name of the port's configuration.
+const NAME: &str = "up";
 const SERVICES: [&str; 4] = [Processor::NAME, Datasync::NAME, Analytics::NAME, Notifications::NAME];
 
 /// Claims the data directory for all services: nothing is opened or removed that another process uses.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use pathway_runtime::SecuritySettings;
 use pathway_store::{StoreConfig, StoreSettings};
 use pathway_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// The commented defaults, with every key that there is.
-pub(crate) const DEFAULTS: &str = include_str!("../default.toml");
+pub(crate) const DEFAULTS: &str =
+    concat!(include_str!("../default.toml"), include_str!("../../../libs/runtime/security.toml"));
 
 /// What the processor takes.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,6 +30,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
+    /// Who may call.
+    pub security: SecuritySettings,
     /// The topics.
     pub topics: TopicsSettings,
     /// The pathways.

@@ -16,7 +16,9 @@ use pathway_proto::pathway::processor::v1 as api;
 use pathway_proto::pathway::processor::v1::processor_service_server::{
     ProcessorService, ProcessorServiceServer,
 };
-use pathway_rpc::{MAX_MESSAGE_BYTES, Routes, ok_item_status, status, to_item_status};
+use pathway_rpc::{
+    Identity, MAX_MESSAGE_BYTES, Position as Resume, Routes, expiring, ok_item_status, status, to_item_status,
+};
 use pathway_topics::Position;
 use tokio::sync::broadcast::error::RecvError;
 use tonic::{Request, Response, Status as GrpcStatus};
@@ -86,11 +88,14 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, GrpcStatus> {
+        let caller = Identity::of(&request);
         let request = request.into_inner();
         let (from, wanted) = topics::from_subscription(&request, self.topics.partitions())?;
         let key = request.partition_key;
         let subscription = self.subscribe(&request.topic, from, wanted, key).await.map_err(status)?;
+        let start = topics::places(&subscription);
         let stream = topics::stream(subscription, self.closing.clone());
+        let stream = expiring(caller, stream, start, topics::note);
         Ok(Response::new(Box::pin(stream)))
     }
 
@@ -137,6 +142,7 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::WatchExecutionsRequest>,
     ) -> Result<Response<Self::WatchExecutionsStream>, GrpcStatus> {
+        let caller = Identity::of(&request);
         let pathway = request.into_inner().pathway;
         let mut check = Check::default();
         check.text("pathway", &pathway, LONGEST_NAME);
@@ -165,6 +171,8 @@ impl ProcessorService for Processing {
                 return Some((Ok(message), (ended, closing, pathway, 0)));
             }
         });
+        // What ends meanwhile is not kept for a watcher: there is no place to go on from.
+        let messages = expiring(caller, messages, Resume::new(), |_, _| {});
         Ok(Response::new(Box::pin(messages)))
     }
 

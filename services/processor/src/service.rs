@@ -7,8 +7,8 @@ use pathway_engine::{Definition, DefinitionError, Pathway, Rehearsal, Tools, Tra
 use pathway_finance::{Currency, TimeZone};
 use pathway_kernel::{Fault, Violation};
 use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
-use pathway_rpc::{Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
-use pathway_runtime::{Component, Env};
+use pathway_rpc::{ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
+use pathway_runtime::{Component, Env, Security};
 use pathway_telemetry::Telemetry;
 use pathway_topics::{Topics, TopicsConfig};
 use tokio::sync::broadcast;
@@ -38,6 +38,7 @@ pub struct Processor {
     processing: Arc<Processing>,
     env: Env,
     executions: ExecutionsConfig,
+    security: Security,
     cors_origins: Vec<String>,
 }
 
@@ -95,10 +96,11 @@ impl Component for Processor {
                 notifications: Target::parse(&config.peers.notifications)?,
             },
         };
+        let security = Security::open(Self::NAME, &config.security, &deps.env.clock)?;
         let store = Store::open(&config.store_config()).await?;
         let journal = Arc::new(StoredJournal::new(store.clone(), deps.env.clock.clone()));
         let home = Home::default();
-        let tools = tools(peers, reader, &config.outbound, home.clone(), &deps.env.telemetry)?
+        let tools = tools(peers, &security, reader, &config.outbound, home.clone(), &deps.env.telemetry)?
             .with_rng(deps.env.rng.clone())
             .with_journal(journal);
         let settings = TopicsConfig { partitions: config.topics.partitions };
@@ -123,6 +125,7 @@ impl Component for Processor {
             processing,
             env: deps.env,
             executions: config.executions,
+            security,
             cors_origins: config.cors_origins,
         })
     }
@@ -147,6 +150,7 @@ impl Component for Processor {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
             telemetry: self.env.telemetry.clone(),
+            guard: self.security.guard(),
             ..ServerConfig::default()
         };
         let told = async move {
@@ -164,13 +168,14 @@ impl Component for Processor {
 /// The tools that pathways may use. Nothing is connected before the first call.
 fn tools(
     peers: Peers,
+    security: &Security,
     reader: Reader,
     outbound: &OutboundConfig,
     home: Home,
     telemetry: &Telemetry,
 ) -> Result<Tools, Fault> {
     let config = || ChannelConfig { telemetry: telemetry.clone(), ..ChannelConfig::default() };
-    let channel = |name, target| Channel::new(name, target, config());
+    let channel = |name, target| security.channel(name, target, config());
     let allowed: Vec<Network> =
         outbound.allow.iter().map(|network| network.parse()).collect::<Result<_, OutboundError>>()?;
     let client = Client::new(Guard::new(allowed), ClientConfig::default());
@@ -210,7 +215,14 @@ fn tools_of_nobody() -> Result<Tools, Fault> {
     let nowhere = Target::parse("http://127.0.0.1:1")?;
     let peers = Peers { datasync: nowhere.clone(), analytics: nowhere.clone(), notifications: nowhere };
     let reader = Reader { currency: Currency::parse("USD").map_err(Fault::internal)?, zone: TimeZone::utc() };
-    tools(peers, reader, &OutboundConfig::default(), Home::default(), &Telemetry::default())
+    tools(
+        peers,
+        &Security::none(),
+        reader,
+        &OutboundConfig::default(),
+        Home::default(),
+        &Telemetry::default(),
+    )
 }
 
 fn wrong(mistakes: Vec<DefinitionError>) -> Fault {

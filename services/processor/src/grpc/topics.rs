@@ -6,7 +6,7 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use pathway_kernel::Check;
 use pathway_proto::pathway::processor::v1 as api;
-use pathway_rpc::status;
+use pathway_rpc::{Position, status};
 use pathway_topics::{StoredEvent, TopicFigures};
 use tokio_util::sync::CancellationToken;
 use tonic::Status as GrpcStatus;
@@ -52,6 +52,23 @@ pub(super) fn stream(
             Err(error) => Some((Err(status(error)), None)),
         }
     })
+}
+
+/// Where a subscription goes on: `from.<partition>` is the offset to ask for.
+pub(super) fn places(subscription: &Subscription) -> Position {
+    subscription.places().map(|(partition, offset)| place(partition, offset)).collect()
+}
+
+/// Moves a place behind a message.
+pub(super) fn note(message: &api::SubscribeResponse, places: &mut Position) {
+    // A heartbeat is at no place.
+    if message.next_offset > 0 {
+        places.extend([place(message.partition, message.next_offset)]);
+    }
+}
+
+fn place(partition: i32, offset: i64) -> (String, String) {
+    (format!("from.{partition}"), offset.to_string())
 }
 
 fn to_message(stretch: Stretch) -> api::SubscribeResponse {

@@ -89,6 +89,11 @@ impl Processing {
 // === impl Subscription ===
 
 impl Subscription {
+    /// For each partition the offset that is read next.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (i32, i64)> {
+        self.next.iter().map(|(partition, offset)| (*partition, *offset))
+    }
+
     /// The next stretch; waits until there is one.
     pub(crate) async fn read(&mut self) -> Result<Stretch, ProcessorError> {
         loop {

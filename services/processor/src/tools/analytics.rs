@@ -7,11 +7,11 @@ use pathway_kernel::Fault;
 use pathway_proto::pathway::analytics::v1 as api;
 use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use pathway_proto::pathway::types::v1::{Notice, RecordChange};
-use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status, from_status};
+use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status};
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::{MOST_ITEMS, no_answer, request};
+use super::{MOST_ITEMS, from_peer, no_answer, request};
 
 /// Applies changes.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl AnalyticsApply {
         for chunk in changes.chunks(MOST_ITEMS) {
             let message = api::ApplyChangesRequest { changes: chunk.to_vec() };
             let answer =
-                self.client.clone().apply_changes(request(message, context)).await.map_err(from_status)?;
+                self.client.clone().apply_changes(request(message, context)).await.map_err(from_peer)?;
             results.extend(answer.into_inner().results);
         }
         let mut results = results.into_iter();

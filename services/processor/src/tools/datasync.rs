@@ -5,11 +5,11 @@ use pathway_kernel::{Fault, Violation};
 use pathway_proto::pathway::datasync::v1 as api;
 use pathway_proto::pathway::datasync::v1::datasync_service_client::DatasyncServiceClient;
 use pathway_proto::pathway::types::v1::{Origin, RecordChange};
-use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status, from_status};
+use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status};
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::{MOST_ITEMS, Reader, no_answer, request};
+use super::{MOST_ITEMS, Reader, from_peer, no_answer, request};
 
 /// Writes records.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl DatasyncWrite {
         for chunk in writes.chunks(MOST_ITEMS) {
             let message = api::WriteRecordsRequest { writes: chunk.to_vec() };
             let answer =
-                self.client.clone().write_records(request(message, context)).await.map_err(from_status)?;
+                self.client.clone().write_records(request(message, context)).await.map_err(from_peer)?;
             results.extend(answer.into_inner().results);
         }
         let mut results = results.into_iter();

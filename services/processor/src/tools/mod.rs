@@ -16,10 +16,11 @@ mod transaction;
 use std::time::Duration;
 
 use pathway_engine::CallContext;
-use pathway_kernel::Fault;
+use pathway_kernel::{Code, Fault};
+use pathway_rpc::from_status;
 use serde_json::Value;
 use tokio::time::Instant;
-use tonic::Request;
+use tonic::{Request, Status};
 
 pub(crate) use analytics::AnalyticsApply;
 pub(crate) use datasync::DatasyncWrite;
@@ -42,6 +43,16 @@ fn request<T>(message: T, context: &CallContext) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(left.map_or(ANSWER_WITHIN, |left| left.min(ANSWER_WITHIN)));
     request
+}
+
+/// A peer's refusal of a whole call. Where it refuses *us*, the events are not to blame: somebody has to set a secret right, and they wait until then.
+fn from_peer(status: Status) -> Fault {
+    let fault = from_status(status);
+    if matches!(fault.code(), Code::Unauthenticated | Code::PermissionDenied) {
+        let message = "a peer does not accept our token: both need the same security.secret, or a token_file";
+        return Fault::new(Code::Unavailable, "PEER_REFUSES_US", message).with_source(fault);
+    }
+    fault
 }
 
 /// A defect of the peer's: it did not answer as many results as there were items, or one without content.

@@ -5,10 +5,10 @@ use pathway_kernel::Fault;
 use pathway_proto::pathway::notifications::v1 as api;
 use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
 use pathway_proto::pathway::types::v1::{Notice, NoticeAction};
-use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status, from_status};
+use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status};
 use serde_json::{Value, json};
 
-use super::{MOST_ITEMS, no_answer, request, text};
+use super::{MOST_ITEMS, from_peer, no_answer, request, text};
 
 /// Sends notices.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl NotificationsSend {
         for chunk in notices.chunks(MOST_ITEMS) {
             let message = api::SendNoticesRequest { notices: chunk.to_vec() };
             let answer =
-                self.client.clone().send_notices(request(message, context)).await.map_err(from_status)?;
+                self.client.clone().send_notices(request(message, context)).await.map_err(from_peer)?;
             results.extend(answer.into_inner().results);
         }
         Ok(results
