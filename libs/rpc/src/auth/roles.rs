@@ -71,6 +71,9 @@ const TABLE: [(&str, &[(&str, Access)]); 7] = [
             ("Explain", Own),
             ("ListInsights", Own),
             ("SetInsightFeedback", Own),
+            ("ListTrends", Own),
+            ("GetSummary", Own),
+            ("GetBudgetStatus", Own),
         ],
     ),
     (
