@@ -187,3 +187,28 @@ fn a_topic_is_listed_and_followed() {
 fn named<'a>(all: &'a Value, name: &str) -> &'a Value {
     all.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap()
 }
+
+#[test]
+fn an_operator_sees_and_sets_the_breakers_of_every_layout() {
+    for layout in [Layout::AllInOne, Layout::Mesh] {
+        let services = Services::start(layout);
+        let listed = services.pathway(&["breakers", "--json"]).succeeded().json();
+        let targets: Vec<&str> = listed["breakers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|breaker| breaker["target"].as_str().unwrap())
+            .collect();
+        for expected in ["analytics/datasync", "processor/analytics", "processor/datasync"] {
+            assert!(targets.contains(&expected), "{expected} is not in {targets:?}");
+        }
+        let set = |action: &str| {
+            let run = services.pathway(&["breakers", action, "analytics/datasync", "--json"]).succeeded();
+            run.json()["breakers"][0]["state"].clone()
+        };
+        assert_eq!([set("trip"), set("reset")], [json!("tripped"), json!("closed")]);
+        assert_eq!([set("disable"), set("enable")], [json!("disabled"), json!("closed")]);
+        let run = services.pathway(&["breakers", "trip", "processor/nobody"]).failed();
+        assert!(run.stderr.contains("no breaker"), "{}", run.stderr);
+    }
+}

@@ -101,6 +101,7 @@ fn step(pathway: &str, node: &Node, tools: &Tools) -> Option<Step> {
         },
         OnError::Fail | OnError::Continue => None,
     };
-    let breaker = node.breaker.map(|config| Breaker::new(format!("{pathway}/{}", node.name), config));
+    let target = format!("{pathway}/{}", node.name);
+    let breaker = node.breaker.map(|config| tools.breakers().breaker(&target, config));
     Some(Step { tool: Arc::clone(tools.get(&node.call.tool)?), fallback, breaker })
 }

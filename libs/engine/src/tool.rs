@@ -6,7 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use pathway_kernel::{Fault, Rng, Violation};
+use pathway_kernel::{Clock, Fault, Rng, Violation};
+use pathway_resilience::Breakers;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -134,6 +135,7 @@ pub struct Tools {
     by_name: BTreeMap<&'static str, Arc<dyn Tool>>,
     rng: Rng,
     ledger: Ledger,
+    breakers: Breakers,
 }
 
 // === impl ArgSpec ===
@@ -181,7 +183,14 @@ impl Tools {
         self.ledger.settled().await;
     }
 
-    /// The same tools, each in another's hands.
+    /// The same with a registry in which an operator sees the nodes' breakers.
+    #[must_use]
+    pub fn with_breakers(mut self, breakers: Breakers) -> Self {
+        self.breakers = breakers;
+        self
+    }
+
+    /// The same tools, each in another's hands; their breakers are their own.
     pub(crate) fn map<T: Tool + 'static>(&self, with: impl Fn(Arc<dyn Tool>) -> Arc<T>) -> Self {
         let wrap =
             |(name, tool): (&&'static str, &Arc<dyn Tool>)| (*name, with(Arc::clone(tool)) as Arc<dyn Tool>);
@@ -189,7 +198,12 @@ impl Tools {
             by_name: self.by_name.iter().map(wrap).collect(),
             rng: self.rng.clone(),
             ledger: self.ledger.clone(),
+            breakers: Breakers::new(Clock::system()),
         }
+    }
+
+    pub(crate) const fn breakers(&self) -> &Breakers {
+        &self.breakers
     }
 
     pub(crate) const fn rng(&self) -> &Rng {
@@ -213,7 +227,8 @@ impl Default for Tools {
     /// None, with jitter that is the same each time and a journal in memory.
     fn default() -> Self {
         let ledger = Ledger::new(Arc::<MemoryJournal>::default());
-        Self { by_name: BTreeMap::new(), rng: Rng::seeded(0), ledger }
+        let breakers = Breakers::new(Clock::system());
+        Self { by_name: BTreeMap::new(), rng: Rng::seeded(0), ledger, breakers }
     }
 }
 

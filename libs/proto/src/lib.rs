@@ -3,7 +3,7 @@
 //! The source is `proto/` at the top of the repository; the code is checked in, so that a build needs no protoc, and `tests/fresh.rs`
 //! proves it fresh (`make proto` writes it anew). One module per package, under the package's own path:
 //! [`pathway::types::v1`], [`pathway::processor::v1`], [`pathway::datasync::v1`], [`pathway::analytics::v1`],
-//! [`pathway::notifications::v1`], and the vendored [`google`] types. [`DESCRIPTORS`] is what reflection serves.
+//! [`pathway::notifications::v1`], [`pathway::operations::v1`], and the vendored [`google`] types. [`DESCRIPTORS`] is what reflection serves.
 
 #[allow(
     missing_docs,

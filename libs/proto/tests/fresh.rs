@@ -5,13 +5,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "pathway/types/v1/record.proto",
     "pathway/types/v1/notice.proto",
     "pathway/processor/v1/processor.proto",
     "pathway/datasync/v1/datasync.proto",
     "pathway/analytics/v1/analytics.proto",
     "pathway/notifications/v1/notifications.proto",
+    "pathway/operations/v1/operations.proto",
 ];
 
 #[test]

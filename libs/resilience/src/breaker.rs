@@ -1,112 +1,214 @@
 //! The breaker itself: when a peer is asked.
 //!
-//! It opens after a number of consecutive failures, so that callers get their answer at once and the peer gets a rest. After a while it lets a
-//! few probes through; enough good ones close it, a bad one opens it again, for twice as long. Most outages are a restart, and a rest that were
-//! always as long as a dead peer deserves would make a second's outage last a quarter of a minute; so the rest grows with the outage.
+//! It opens after a number of consecutive failures, or where the share of failures or of slow calls among the last ones is too high, so that callers get their
+//! answer at once and the peer gets a rest. After a while it lets a few probes through; enough good ones close it, a bad one opens it again, for twice as
+//! long. Most outages are a restart, and a rest that were always as long as a dead peer deserves would make a second's outage last a quarter of a
+//! minute; so the rest grows with the outage. An operator can trip it, reset it and switch it off.
 //!
 //! Every admission carries the generation in which it was made. A call that was admitted before the breaker opened may end long after; its
 //! outcome belongs to a time that is over and is ignored.
+//!
+//! # Why both a count and rates
+//! A peer that is dead fails every call: ten in a row say so within a moment, at any traffic. A peer that is half dead fails every second one and never ten in a
+//! row; only a rate sees it, and a rate of three calls is an accident. So each has the other's blind spot, and a minimum of calls.
+//!
+//! # Why a lock and not atomics
+//! A verdict moves a count, a ring of buckets and perhaps the state, together. Packed into one word they would fit with bounds that nobody can read in the code;
+//! apart they need an order that only a model checker believes. The lock is held for some tens of nanoseconds and never across anything that waits;
+//! `docs/reliability.md` has what a call costs.
+
+mod config;
+mod machine;
+#[cfg(test)]
+mod model;
+mod window;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pathway_kernel::Clock;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::body::Verdict;
 use crate::grpc;
-
-/// When a breaker opens and closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BreakerConfig {
-    /// Consecutive failures that open it; at least 1.
-    pub failures: u32,
-    /// How long it stays open before its first probes; doubled each time that they fail.
-    pub open_first: Duration,
-    /// The longest that it stays open before it probes.
-    pub open_for: Duration,
-    /// Good probes that close it, and how many may be under way at once; at least 1.
-    pub probes: u32,
-}
+pub use config::{BreakerConfig, WindowConfig};
+use machine::{Change, Machine, Outcome};
 
 /// What a breaker is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BreakerState {
     /// Every call is admitted.
     Closed,
-    /// No call is admitted.
+    /// No call is admitted, until it has rested.
     Open,
     /// A few calls are admitted to see how the peer is.
     HalfOpen,
+    /// No call is admitted, until an operator says otherwise.
+    Tripped,
+    /// Every call is admitted, whatever comes of it, until an operator says otherwise.
+    Disabled,
 }
 
-/// The breaker of one peer; cheap to clone.
+/// Why a breaker is in its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// It has been so since it was made.
+    Started,
+    /// So many calls in a row have failed.
+    ConsecutiveFailures,
+    /// Too large a share of the last calls has failed.
+    FailureRate,
+    /// Too large a share of the last calls was slow.
+    SlowRate,
+    /// It has rested, and probes.
+    Rested,
+    /// A probe has failed, or was slow where that counts.
+    ProbeFailed,
+    /// Enough probes have succeeded.
+    ProbesSucceeded,
+    /// An operator has said so.
+    Operator,
+}
+
+/// What an operator can say to a breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerAction {
+    /// Admit no call from now on.
+    Trip,
+    /// Forget what was counted, and be closed. One that is switched off stays so.
+    Reset,
+    /// Admit every call from now on.
+    Disable,
+    /// End being switched off: be closed, and count anew.
+    Enable,
+}
+
+/// What has become of a breaker's calls since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BreakerTotals {
+    /// Calls that went well, a caller's mistakes included.
+    pub good: u64,
+    /// Calls that failed.
+    pub failed: u64,
+    /// Calls that nobody waited for any more.
+    pub cancelled: u64,
+    /// Of all these, the slow ones.
+    pub slow: u64,
+    /// Calls that were not admitted.
+    pub refused: u64,
+    /// How often it has opened by itself.
+    pub opened: u64,
+}
+
+/// A breaker at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerStatus {
+    /// What it guards.
+    pub target: Arc<str>,
+    /// What it is doing.
+    pub state: BreakerState,
+    /// Since when, in microseconds since the Unix epoch.
+    pub since_us: i64,
+    /// Why.
+    pub cause: Cause,
+    /// Calls in the window.
+    pub calls: u32,
+    /// Of those, failed.
+    pub failed: u32,
+    /// Of those, slow.
+    pub slow: u32,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+    /// How long it will refuse calls, where that is known.
+    pub rests_for: Option<Duration>,
+    /// Since it was made.
+    pub totals: BreakerTotals,
+    /// When it opens and closes.
+    pub config: BreakerConfig,
+}
+
+/// A breaker that has changed, as it stood right after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// What it was doing before.
+    pub from: BreakerState,
+    /// What it is doing now, and why.
+    pub status: BreakerStatus,
+}
+
+/// The breaker of one target; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Breaker {
-    name: Arc<str>,
-    config: BreakerConfig,
-    inner: Arc<Mutex<Inner>>,
-}
+pub struct Breaker(pub(crate) Arc<Core>);
 
-/// A call that was admitted. Dropped without a verdict it was cancelled, which says nothing about the peer and frees its place.
+/// A call that was admitted. Dropped without a verdict it was cancelled, which frees its place and says nothing about the peer, unless it took long.
 #[derive(Debug)]
 pub struct Admission {
     breaker: Breaker,
     generation: u64,
+    begun: Instant,
+    /// How long it took, where that is known before it ends.
+    took: Option<Duration>,
     told: bool,
 }
 
 #[derive(Debug)]
+pub(crate) struct Core {
+    target: Arc<str>,
+    config: BreakerConfig,
+    clock: Clock,
+    transitions: broadcast::Sender<Transition>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
 struct Inner {
-    generation: u64,
-    state: State,
-    /// How often it has opened since it was last closed.
-    openings: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum State {
-    Closed { failures: u32 },
-    Open { until: Instant },
-    HalfOpen { under_way: u32, good: u32 },
-}
-
-/// How long a caller waits for the outcome of probes that are not its own.
-const PROBE_TAKES: Duration = Duration::from_millis(100);
-
-// === impl BreakerConfig ===
-
-impl Default for BreakerConfig {
-    /// A mesh peer's: 10 failures, half a second to 15 s, 3 probes.
-    fn default() -> Self {
-        Self {
-            failures: 10,
-            open_first: Duration::from_millis(500),
-            open_for: Duration::from_secs(15),
-            probes: 3,
-        }
-    }
+    machine: Machine,
+    since_us: i64,
 }
 
 // === impl Breaker ===
 
 impl Breaker {
-    /// A closed breaker for the peer `name`.
+    /// A closed breaker that stands alone; [`Breakers::breaker`](crate::Breakers::breaker) makes one that an operator sees.
     #[must_use]
-    pub fn new(name: impl Into<Arc<str>>, config: BreakerConfig) -> Self {
-        let config =
-            BreakerConfig { failures: config.failures.max(1), probes: config.probes.max(1), ..config };
-        let inner = Inner { generation: 0, state: State::Closed { failures: 0 }, openings: 0 };
-        Self { name: name.into(), config, inner: Arc::new(Mutex::new(inner)) }
+    pub fn new(target: impl Into<Arc<str>>, config: BreakerConfig) -> Self {
+        Self::told_to(target.into(), config, Clock::system(), broadcast::Sender::new(1))
+    }
+
+    pub(crate) fn told_to(
+        target: Arc<str>,
+        config: BreakerConfig,
+        clock: Clock,
+        transitions: broadcast::Sender<Transition>,
+    ) -> Self {
+        let machine = Machine::new(config, Instant::now());
+        let inner = Mutex::new(Inner { machine, since_us: clock.now_us() });
+        Self(Arc::new(Core { target, config, clock, transitions, inner }))
+    }
+
+    /// What it guards.
+    #[must_use]
+    pub fn target(&self) -> &Arc<str> {
+        &self.0.target
+    }
+
+    /// When it opens and closes, as it was made with.
+    #[must_use]
+    pub fn config(&self) -> &BreakerConfig {
+        &self.0.config
     }
 
     /// What it is doing.
     #[must_use]
     pub fn state(&self) -> BreakerState {
-        match self.lock().state {
-            State::Closed { .. } => BreakerState::Closed,
-            State::Open { .. } => BreakerState::Open,
-            State::HalfOpen { .. } => BreakerState::HalfOpen,
-        }
+        self.lock().machine.state()
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn status(&self) -> BreakerStatus {
+        self.status_of(&mut self.lock())
     }
 
     /// Admits a call, or answers how long to wait before another try. A call that is under way when the breaker opens is not counted.
@@ -114,82 +216,123 @@ impl Breaker {
     /// # Errors
     /// Where it does not admit it: how long to wait.
     pub fn admit(&self) -> Result<Admission, Duration> {
+        let begun = Instant::now();
         let mut inner = self.lock();
-        match inner.state {
-            State::Closed { .. } => {}
-
-            // ## Open => (Open | HalfOpen)
-            State::Open { until } => {
-                let left = until.saturating_duration_since(Instant::now());
-                if !left.is_zero() {
-                    return Err(left);
-                }
-                self.enter(&mut inner, State::HalfOpen { under_way: 1, good: 0 });
-            }
-
-            State::HalfOpen { under_way, good } => {
-                if under_way + good >= self.config.probes {
-                    // The probes under way decide, which takes as long as a call.
-                    return Err(PROBE_TAKES);
-                }
-                inner.state = State::HalfOpen { under_way: under_way + 1, good };
-            }
-        }
-        Ok(Admission { breaker: self.clone(), generation: inner.generation, told: false })
+        let (admitted, change) = inner.machine.admit(begun);
+        self.tell(inner, change);
+        let generation = admitted?;
+        Ok(Admission { breaker: self.clone(), generation, begun, took: None, told: false })
     }
 
-    fn settle(&self, generation: u64, verdict: Option<bool>) {
+    /// Does what an operator says; answers how it stands after that.
+    pub fn act(&self, action: BreakerAction) -> BreakerStatus {
         let mut inner = self.lock();
-        if inner.generation != generation {
-            return;
-        }
-        match (inner.state, verdict) {
-            // ## Closed => Closed
-            (State::Closed { .. }, Some(true)) => inner.state = State::Closed { failures: 0 },
-            (State::Closed { failures }, Some(false)) if failures + 1 < self.config.failures => {
-                inner.state = State::Closed { failures: failures + 1 };
-            }
-            // ## (Closed | HalfOpen) => Open
-            (State::Closed { .. } | State::HalfOpen { .. }, Some(false)) => self.open(&mut inner),
+        let change = inner.machine.act(action);
+        self.tell(inner, change);
+        self.status()
+    }
 
-            // ## HalfOpen => (HalfOpen | Closed)
-            (State::HalfOpen { good, .. }, Some(true)) if good + 1 >= self.config.probes => {
-                self.enter(&mut inner, State::Closed { failures: 0 });
-            }
-            (State::HalfOpen { under_way, good }, Some(true)) => {
-                inner.state = State::HalfOpen { under_way: under_way.saturating_sub(1), good: good + 1 };
-            }
-            (State::HalfOpen { under_way, good }, None) => {
-                inner.state = State::HalfOpen { under_way: under_way.saturating_sub(1), good };
-            }
+    fn settle(&self, admission: &Admission, outcome: Outcome) {
+        let now = Instant::now();
+        let took = admission.took.unwrap_or_else(|| now.saturating_duration_since(admission.begun));
+        let mut inner = self.lock();
+        let change = inner.machine.settle(now, admission.generation, outcome, took);
+        self.tell(inner, change);
+    }
 
-            (State::Closed { .. }, None) | (State::Open { .. }, _) => {}
+    /// Tells those who watch, in the order of the transitions, and the log.
+    fn tell(&self, mut inner: MutexGuard<'_, Inner>, change: Option<Change>) {
+        let Some(Change { from, to, cause }) = change else { return };
+        inner.since_us = self.0.clock.now_us();
+        let status = self.status_of(&mut inner);
+        let (calls, failed, slow) = (status.calls, status.failed, status.slow);
+        // Nobody may be watching.
+        let _ = self.0.transitions.send(Transition { from, status });
+        drop(inner);
+        let (peer, from, cause) = (&*self.0.target, from.name(), cause.name());
+        match to {
+            BreakerState::Open | BreakerState::Tripped => {
+                tracing::warn!(
+                    peer,
+                    from,
+                    to = to.name(),
+                    cause,
+                    calls,
+                    failed,
+                    slow,
+                    "circuit breaker changed"
+                );
+            }
+            BreakerState::Closed | BreakerState::HalfOpen | BreakerState::Disabled => {
+                tracing::info!(
+                    peer,
+                    from,
+                    to = to.name(),
+                    cause,
+                    calls,
+                    failed,
+                    slow,
+                    "circuit breaker changed"
+                );
+            }
         }
     }
 
-    fn open(&self, inner: &mut Inner) {
-        let doubled = self.config.open_first.saturating_mul(2_u32.saturating_pow(inner.openings));
-        let until = Instant::now() + doubled.min(self.config.open_for);
-        inner.openings = inner.openings.saturating_add(1);
-        self.enter(inner, State::Open { until });
-    }
-
-    fn enter(&self, inner: &mut Inner, state: State) {
-        inner.generation += 1;
-        inner.state = state;
-        if matches!(state, State::Closed { .. }) {
-            inner.openings = 0;
+    fn status_of(&self, inner: &mut Inner) -> BreakerStatus {
+        let (now, machine) = (Instant::now(), &mut inner.machine);
+        let counts = machine.counts(now);
+        BreakerStatus {
+            target: Arc::clone(&self.0.target),
+            state: machine.state(),
+            since_us: inner.since_us,
+            cause: machine.cause(),
+            calls: counts.calls,
+            failed: counts.failed,
+            slow: counts.slow,
+            consecutive_failures: machine.consecutive(),
+            rests_for: machine.rests_for(now),
+            totals: machine.totals(),
+            config: machine.config(),
         }
-        let state = match state {
-            State::Closed { .. } => "closed",
-            State::Open { .. } => "open",
-            State::HalfOpen { .. } => "half-open",
-        };
-        tracing::warn!(peer = &*self.name, state, "circuit breaker changed");
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl BreakerState ===
+
+impl BreakerState {
+    /// Its name, as logs and metrics have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+            Self::Tripped => "tripped",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+// === impl Cause ===
+
+impl Cause {
+    /// Its name, as logs and metrics have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::ConsecutiveFailures => "consecutive failures",
+            Self::FailureRate => "failure rate",
+            Self::SlowRate => "slow rate",
+            Self::Rested => "rested",
+            Self::ProbeFailed => "probe failed",
+            Self::ProbesSucceeded => "probes succeeded",
+            Self::Operator => "operator",
+        }
     }
 }
 
@@ -199,7 +342,12 @@ impl Admission {
     /// Says how the call went. A caller's mistake is no failure of the peer.
     pub fn settle(mut self, went_well: bool) {
         self.told = true;
-        self.breaker.settle(self.generation, Some(went_well));
+        self.breaker.settle(&self, if went_well { Outcome::Good } else { Outcome::Failed });
+    }
+
+    /// Says that the peer has answered, although the outcome is not known yet: a stream that has little to say is not slow.
+    pub(crate) fn stop_clock(&mut self) {
+        self.took = Some(self.begun.elapsed());
     }
 }
 
@@ -212,7 +360,7 @@ impl Verdict for Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         if !self.told {
-            self.breaker.settle(self.generation, None);
+            self.breaker.settle(self, Outcome::Cancelled);
         }
     }
 }
@@ -226,10 +374,32 @@ mod tests {
         open_first: Duration::from_secs(4),
         open_for: Duration::from_secs(15),
         probes: 2,
+        window: WindowConfig::OFF,
+    };
+    const RATES: BreakerConfig = BreakerConfig {
+        failures: 0,
+        window: WindowConfig {
+            span: Duration::from_secs(10),
+            calls: 4,
+            failure_percent: 50,
+            slow_percent: 75,
+            slow_after: Duration::from_secs(1),
+        },
+        ..CONFIG
     };
 
     fn fail(breaker: &Breaker) {
         breaker.admit().unwrap().tell(Some(grpc::UNAVAILABLE));
+    }
+
+    fn succeed(breaker: &Breaker) {
+        breaker.admit().unwrap().tell(None);
+    }
+
+    async fn succeed_slowly(breaker: &Breaker) {
+        let admission = breaker.admit().unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        admission.tell(None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -237,12 +407,13 @@ mod tests {
         let breaker = Breaker::new("peer", CONFIG);
         fail(&breaker);
         fail(&breaker);
-        breaker.admit().unwrap().tell(None);
+        succeed(&breaker);
         fail(&breaker);
         fail(&breaker);
         assert_eq!(breaker.state(), BreakerState::Closed, "a success between them starts the count anew");
         fail(&breaker);
         assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(breaker.status().cause, Cause::ConsecutiveFailures);
         assert_eq!(breaker.admit().unwrap_err(), Duration::from_secs(4));
 
         tokio::time::advance(Duration::from_secs(4)).await;
@@ -251,6 +422,57 @@ mod tests {
         first.tell(None);
         second.tell(None);
         assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_opens_it_once_there_are_enough_calls() {
+        let breaker = Breaker::new("peer", RATES);
+        fail(&breaker);
+        succeed(&breaker);
+        fail(&breaker);
+        assert_eq!(breaker.state(), BreakerState::Closed, "two of three say nothing yet");
+        fail(&breaker);
+        let status = breaker.status();
+        assert_eq!((status.state, status.cause), (BreakerState::Open, Cause::FailureRate));
+        assert_eq!((status.calls, status.failed), (4, 3), "what opened it can be read");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_that_are_long_ago_open_nothing() {
+        let breaker = Breaker::new("peer", RATES);
+        (0..3).for_each(|_| fail(&breaker));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        fail(&breaker);
+        assert_eq!((breaker.state(), breaker.status().calls), (BreakerState::Closed, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_calls_open_it_and_a_slow_probe_keeps_it_open() {
+        let breaker = Breaker::new("peer", RATES);
+        for _ in 0..4 {
+            succeed_slowly(&breaker).await;
+        }
+        assert_eq!(breaker.status().cause, Cause::SlowRate);
+        tokio::time::advance(Duration::from_secs(4)).await;
+        succeed_slowly(&breaker).await;
+        assert_eq!((breaker.state(), breaker.status().cause), (BreakerState::Open, Cause::ProbeFailed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_that_ends_late_counts_as_slow() {
+        let breaker = Breaker::new("peer", RATES);
+        for _ in 0..3 {
+            let admission = breaker.admit().unwrap();
+            tokio::time::advance(Duration::from_secs(1)).await;
+            drop(admission);
+            drop(breaker.admit().unwrap());
+        }
+        let status = breaker.status();
+        assert_eq!(
+            (status.calls, status.slow, status.totals.cancelled),
+            (3, 3, 6),
+            "those given up at once do not count"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -264,6 +486,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_probe_that_takes_long_does_not_hold_up_those_that_can_tell() {
+        let breaker = Breaker::new("peer", CONFIG);
+        (0..3).for_each(|_| fail(&breaker));
+        tokio::time::advance(Duration::from_secs(15)).await;
+        let _hangs = breaker.admit().unwrap();
+        succeed(&breaker);
+        succeed(&breaker);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn its_rest_grows_with_the_outage_and_is_short_again_after_it() {
         let breaker = Breaker::new("peer", CONFIG);
         (0..3).for_each(|_| fail(&breaker));
@@ -273,7 +506,7 @@ mod tests {
             fail(&breaker);
         }
         tokio::time::advance(Duration::from_secs(15)).await;
-        (0..2).for_each(|_| breaker.admit().unwrap().tell(None));
+        (0..2).for_each(|_| succeed(&breaker));
         assert_eq!(breaker.state(), BreakerState::Closed);
         (0..3).for_each(|_| fail(&breaker));
         assert_eq!(breaker.admit().unwrap_err(), Duration::from_secs(4));
@@ -298,5 +531,23 @@ mod tests {
             breaker.admit().unwrap().tell(Some(3));
         }
         assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operators_word_holds_until_the_next_one() {
+        let breaker = Breaker::new("peer", CONFIG);
+        breaker.act(BreakerAction::Trip);
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert!(breaker.admit().is_err(), "it does not probe by itself");
+        assert_eq!(breaker.act(BreakerAction::Enable).state, BreakerState::Tripped);
+        assert_eq!(breaker.act(BreakerAction::Reset).state, BreakerState::Closed);
+
+        breaker.act(BreakerAction::Disable);
+        (0..10).for_each(|_| fail(&breaker));
+        let status = breaker.act(BreakerAction::Reset);
+        assert_eq!((status.state, status.calls), (BreakerState::Disabled, 0));
+        assert_eq!(breaker.act(BreakerAction::Enable).state, BreakerState::Closed);
+        (0..3).for_each(|_| fail(&breaker));
+        assert_eq!(breaker.state(), BreakerState::Open, "it counts again");
     }
 }

@@ -46,6 +46,20 @@ pub(crate) fn status(headers: &HeaderMap) -> Option<i32> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
+/// The status that a response's head tells: its own, or what a proxy's HTTP status means where nobody behind it has spoken gRPC.
+pub(crate) fn head_status<B>(response: &Response<B>) -> Option<i32> {
+    // By gRPC's own table, "HTTP to gRPC Status Code Mapping".
+    status(response.headers()).or_else(|| match response.status().as_u16() {
+        200 => None,
+        400 => Some(INTERNAL),
+        401 => Some(16),
+        403 => Some(7),
+        404 => Some(12),
+        429 | 502 | 503 | 504 => Some(UNAVAILABLE),
+        _ => Some(UNKNOWN),
+    })
+}
+
 /// Why a layer answers in the peer's place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Refusal {

@@ -9,18 +9,25 @@
 //!
 //! # Why not a ready-made breaker
 //! Those at hand judge a call by the head of its response. A gRPC failure may come in the trailers, behind a head that says 200, and a stream
-//! is alive long after its head. Ours looks at the first frame.
+//! is alive long after its head. Ours looks at a call's end, and at a stream's first message. [`Breakers`] lists and watches those of a process.
 
 mod body;
 mod breaker;
+mod breakers;
 mod bulkhead;
 mod circuit_breaker;
 mod grpc;
 mod retry;
+#[cfg(test)]
+mod testing;
 mod timeout;
 
 pub use body::{Observed, Verdict};
-pub use breaker::{Admission, Breaker, BreakerConfig, BreakerState};
+pub use breaker::{
+    Admission, Breaker, BreakerAction, BreakerConfig, BreakerState, BreakerStatus, BreakerTotals, Cause,
+    Transition, WindowConfig,
+};
+pub use breakers::Breakers;
 pub use bulkhead::{Bulkhead, BulkheadLayer};
 pub use circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 pub use grpc::{REASON_HEADER, encode_timeout, parse_timeout};

@@ -16,7 +16,7 @@ use tower::{Service, ServiceBuilder};
 
 use crate::auth::Signed;
 use crate::trace::ClientTraceLayer;
-use crate::{Connector, Credentials};
+use crate::{Connector, Credentials, Dialer};
 
 /// Where a peer is.
 #[derive(Debug, Clone)]
@@ -84,11 +84,15 @@ impl Default for ChannelConfig {
 // === impl Channel ===
 
 impl Channel {
-    /// A way to `target`. Nothing is connected before the first call.
+    /// A way to `target` that stands alone. A service's are made by its [`Dialer`].
     #[must_use]
-    pub fn new(name: impl Into<Arc<str>>, target: Target, config: ChannelConfig) -> Self {
-        let name = name.into();
-        let ChannelConfig { breaker, concurrency, timeout, telemetry } = config;
+    pub fn new(name: &str, target: Target, config: ChannelConfig) -> Self {
+        Dialer::default().channel(name, target, config)
+    }
+
+    pub(crate) fn open(name: &str, target: Target, config: ChannelConfig, breaker: Breaker) -> Self {
+        let name = Arc::from(name);
+        let ChannelConfig { breaker: _, concurrency, timeout, telemetry } = config;
         let endpoint = |uri| {
             Endpoint::from(uri)
                 .connect_timeout(Duration::from_secs(5))
@@ -108,7 +112,7 @@ impl Channel {
         let stack = ServiceBuilder::new()
             .map_response(|response: Response<_>| response.map(Body::new))
             .layer(trace)
-            .layer(CircuitBreakerLayer::new(Breaker::new(Arc::clone(&name), breaker)))
+            .layer(CircuitBreakerLayer::new(breaker, streams))
             .layer(BulkheadLayer::new(concurrency))
             .layer(TimeoutLayer::new(timeout, streams))
             .service(transport);

@@ -4,6 +4,7 @@
 //!   each call, `GET /metrics`, and a graceful drain.
 //! - [`Channel`] calls a peer through breaker, bulkhead and timeout, and carries the trace context. It connects when it is first used and
 //!   again when the peer comes back.
+//! - [`Dialer`] makes a process's channels, over the breakers of which an operator is told by `pathway.operations.v1`, which every server serves.
 //! - [`to_status`] and [`from_status`] are the one table between [`Fault`](pathway_kernel::Fault) and gRPC; a status is built nowhere else.
 //! - [`to_money`], [`from_date`] and their like are the one place where wire values become the domain's.
 //! - [`Pages`] makes and reads the tokens of pages.
@@ -15,9 +16,11 @@ mod accept;
 mod auth;
 mod channel;
 mod details;
+mod dialer;
 mod exposition;
 mod limits;
 mod listener;
+mod operations;
 mod page;
 mod server;
 mod status;
@@ -30,6 +33,7 @@ pub use auth::{
     MOST_TOKEN_BYTES, Position, Role, Secret, access, examine, examine_keys, expiring, own,
 };
 pub use channel::{Channel, ChannelConfig, Target};
+pub use dialer::Dialer;
 pub use limits::Limits;
 pub use listener::{Connector, Listener, memory};
 pub use page::Pages;
@@ -37,7 +41,7 @@ pub use server::{Routes, Server, ServerConfig};
 pub use status::{from_item_status, from_status, ok_item_status, status, to_item_status, to_status};
 pub use values::{from_date, from_money, to_date, to_money};
 
-pub use pathway_resilience::{BreakerConfig, RetryBudget, RetryPolicy, retry};
+pub use pathway_resilience::{BreakerConfig, Breakers, RetryBudget, RetryPolicy, retry};
 
 /// The largest message that a server or a client of the mesh takes, in bytes. Generated clients and servers are told so one by one.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, Response};
 use pathway_kernel::Fault;
-use pathway_resilience::TimeoutLayer;
+use pathway_resilience::{Breakers, TimeoutLayer};
 use pathway_telemetry::Telemetry;
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,6 +23,7 @@ use crate::auth::GuardLayer;
 use crate::details::DetailsLayer;
 use crate::exposition::ExpositionLayer;
 use crate::listener::Kind;
+use crate::operations::Operations;
 use crate::trace::TraceLayer;
 use crate::{Guard, Listener};
 
@@ -53,6 +54,7 @@ pub struct ServerConfig {
 pub struct Server {
     config: ServerConfig,
     routes: Routes,
+    operations: Option<Breakers>,
 }
 
 // === impl Routes ===
@@ -107,7 +109,13 @@ impl Server {
     /// A server of `routes`.
     #[must_use]
     pub const fn new(config: ServerConfig, routes: Routes) -> Self {
-        Self { config, routes }
+        Self { config, routes, operations: None }
+    }
+
+    /// The same with what an operator asks of every process: `pathway.operations.v1`.
+    #[must_use]
+    pub fn with_operations(self, breakers: Breakers) -> Self {
+        Self { operations: Some(breakers), ..self }
     }
 
     /// Serves until `shutdown`, then says `NOT_SERVING`, lets calls end for the drain's time, and returns.
@@ -119,7 +127,13 @@ impl Server {
         listener: Listener,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), Fault> {
-        let Self { config, routes } = self;
+        let Self { config, mut routes, operations } = self;
+        let mut watched = None;
+        if let Some(breakers) = operations {
+            let (end, service) = Operations::service(breakers);
+            watched = Some(end);
+            routes = routes.add(service);
+        }
         let (reporter, health) = tonic_health::server::health_reporter();
         for name in &routes.names {
             reporter.set_service_status(name, ServingStatus::Serving).await;
@@ -180,6 +194,7 @@ impl Server {
             reporter.set_service_status(name, ServingStatus::NotServing).await;
         }
         reporter.set_service_status("", ServingStatus::NotServing).await;
+        drop(watched);
         let _ = drain.send(());
         match tokio::time::timeout(config.drain, ended).await {
             Ok(result) => result.map_err(Fault::internal),

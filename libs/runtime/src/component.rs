@@ -3,12 +3,12 @@
 use std::future::Future;
 
 use pathway_kernel::{Clock, Fault, Rng};
-use pathway_rpc::{Listener, Routes};
+use pathway_rpc::{Breakers, Dialer, Listener, Routes, Server, ServerConfig};
 use pathway_telemetry::Telemetry;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-/// What a service takes from the world besides its peers: time, chance, and somebody to tell how it goes.
+/// What a service takes from the world besides its peers: time, chance, somebody to tell how it goes, and what its process has once.
 #[derive(Debug, Clone)]
 pub struct Env {
     /// Wall time.
@@ -17,6 +17,8 @@ pub struct Env {
     pub rng: Rng,
     /// Its metrics and traces.
     pub telemetry: Telemetry,
+    /// The breakers of the process, of which an operator is told.
+    pub breakers: Breakers,
 }
 
 /// A service: built from its configuration and what it depends on, then run on a listener until it is told to end.
@@ -50,6 +52,21 @@ impl Env {
     /// The machine's clock, and chance seeded by the operating system. Nobody is told anything.
     #[must_use]
     pub fn system() -> Self {
-        Self { clock: Clock::system(), rng: Rng::system(), telemetry: Telemetry::default() }
+        let clock = Clock::system();
+        let breakers = Breakers::new(clock.clone());
+        Self { clock, rng: Rng::system(), telemetry: Telemetry::default(), breakers }
+    }
+
+    /// What a service calls its peers with; `service` is what an operator sees before a peer's name.
+    #[must_use]
+    pub fn dialer(&self, service: &str) -> Dialer {
+        Dialer::new(self.breakers.of(service), self.rng.clone()).with_telemetry(self.telemetry.clone())
+    }
+
+    /// A server of a service's routes and of what every process serves.
+    #[must_use]
+    pub fn server(&self, config: ServerConfig, routes: Routes) -> Server {
+        let config = ServerConfig { telemetry: self.telemetry.clone(), ..config };
+        Server::new(config, routes).with_operations(self.breakers.clone())
     }
 }

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use pathway_finance::{Currency, Period};
 use pathway_kernel::{Clock, Fault};
-use pathway_rpc::{ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
+use pathway_rpc::{ChannelConfig, Listener, Routes, ServerConfig, Target};
 use pathway_runtime::{Component, Env, Security};
-use pathway_telemetry::Telemetry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,11 +26,11 @@ use crate::summary::{Summary, TrendQuestion, Trends};
 /// The service of the figures.
 #[derive(Debug)]
 pub struct Analytics {
+    env: Env,
     figures: Figures,
     follower: Follower,
     security: Security,
     cors_origins: Vec<String>,
-    telemetry: Telemetry,
 }
 
 /// What analytics takes from outside.
@@ -85,16 +84,15 @@ impl Component for Analytics {
         let followed = watch::Sender::new(store.followed().await?);
         let figures = Figures {
             store,
-            clock: deps.env.clock,
+            clock: deps.env.clock.clone(),
             default_currency,
             followed,
             closing: CancellationToken::new(),
         };
-        let ways = ChannelConfig { telemetry: deps.env.telemetry.clone(), ..ChannelConfig::default() };
-        let channel = security.channel("datasync", datasync, ways);
-        let follower = Follower::new(channel, figures.clone(), deps.env.rng);
-        let (cors_origins, telemetry) = (config.cors_origins, deps.env.telemetry);
-        Ok(Self { figures, follower, security, cors_origins, telemetry })
+        let dialer = deps.env.dialer(Self::NAME);
+        let channel = security.shown(dialer.channel("datasync", datasync, ChannelConfig::default()));
+        let follower = Follower::new(channel, figures.clone(), deps.env.rng.clone());
+        Ok(Self { env: deps.env, figures, follower, security, cors_origins: config.cors_origins })
     }
 
     fn routes(&self) -> Routes {
@@ -104,7 +102,6 @@ impl Component for Analytics {
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
-            telemetry: self.telemetry.clone(),
             guard: self.security.guard(),
             ..ServerConfig::default()
         };
@@ -119,7 +116,7 @@ impl Component for Analytics {
                 closing.cancel();
             }
         };
-        let served = Server::new(config, routes).serve(listener, told).await;
+        let served = self.env.server(config, routes).serve(listener, told).await;
         closing.cancel();
         tasks.wait().await;
         served

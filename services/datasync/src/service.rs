@@ -7,9 +7,8 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use pathway_finance::Currency;
 use pathway_kernel::{Clock, Fault};
-use pathway_rpc::{Listener, Routes, Server, ServerConfig};
+use pathway_rpc::{Listener, Routes, ServerConfig};
 use pathway_runtime::{Component, Env, Security};
-use pathway_telemetry::Telemetry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -24,10 +23,10 @@ use crate::store::{FeedPage, Imported, Listing, Store};
 /// The service of the records.
 #[derive(Debug)]
 pub struct Datasync {
+    env: Env,
     records: Records,
     security: Security,
     cors_origins: Vec<String>,
-    telemetry: Telemetry,
 }
 
 /// What the service does for its callers; cheap to clone.
@@ -82,14 +81,14 @@ impl Component for Datasync {
         let head = store.head().await?;
         let records = Records {
             store,
-            clock: env.clock,
+            clock: env.clock.clone(),
             mapping: Arc::new(mapping),
             default_currency,
             heartbeat: config.feed.heartbeat(),
             written: watch::Sender::new(head),
             closing: CancellationToken::new(),
         };
-        Ok(Self { records, security, cors_origins: config.cors_origins, telemetry: env.telemetry })
+        Ok(Self { env, records, security, cors_origins: config.cors_origins })
     }
 
     fn routes(&self) -> Routes {
@@ -99,7 +98,6 @@ impl Component for Datasync {
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
-            telemetry: self.telemetry.clone(),
             guard: self.security.guard(),
             ..ServerConfig::default()
         };
@@ -108,7 +106,7 @@ impl Component for Datasync {
             shutdown.cancelled().await;
             closing.cancel();
         };
-        Server::new(config, self.routes()).serve(listener, told).await
+        self.env.server(config, self.routes()).serve(listener, told).await
     }
 }
 

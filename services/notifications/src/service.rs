@@ -1,9 +1,8 @@
 //! The service: what it is built of, and how it runs.
 
 use pathway_kernel::Fault;
-use pathway_rpc::{Listener, Routes, Server, ServerConfig};
+use pathway_rpc::{Listener, Routes, ServerConfig};
 use pathway_runtime::{Component, Env, Security};
-use pathway_telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, DEFAULTS};
@@ -15,10 +14,10 @@ use crate::store::Store;
 /// The service of the notices.
 #[derive(Debug)]
 pub struct Notifications {
+    env: Env,
     notices: Notices,
     security: Security,
     cors_origins: Vec<String>,
-    telemetry: Telemetry,
 }
 
 // === impl Notifications ===
@@ -33,12 +32,12 @@ impl Component for Notifications {
         let security = Security::open(Self::NAME, &config.security, &env.clock)?;
         let notices = Notices {
             store: Store::open(&config.store_config()).await?,
-            clock: env.clock,
+            clock: env.clock.clone(),
             heartbeat: config.watch.heartbeat(),
             feeds: Feeds::default(),
             closing: CancellationToken::new(),
         };
-        Ok(Self { notices, security, cors_origins: config.cors_origins, telemetry: env.telemetry })
+        Ok(Self { env, notices, security, cors_origins: config.cors_origins })
     }
 
     fn routes(&self) -> Routes {
@@ -48,7 +47,6 @@ impl Component for Notifications {
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
-            telemetry: self.telemetry.clone(),
             guard: self.security.guard(),
             ..ServerConfig::default()
         };
@@ -57,6 +55,6 @@ impl Component for Notifications {
             shutdown.cancelled().await;
             closing.cancel();
         };
-        Server::new(config, self.routes()).serve(listener, told).await
+        self.env.server(config, self.routes()).serve(listener, told).await
     }
 }

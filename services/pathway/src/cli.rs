@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
 mod bench;
+mod breakers;
 mod figures;
 mod inspect;
 mod notifications;
@@ -14,10 +15,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pathway_kernel::{Code, Fault};
 use secrecy::SecretString;
 
-use crate::client::Mesh;
+use crate::client::{Mesh, Operators};
 use crate::output::{OUTPUT_CLOSED, Output, print_fault};
 use crate::{commands, up};
 pub use bench::{Bench, BenchHistory, BenchTransactions};
+pub use breakers::{BreakerVerb, Breakers};
 pub use figures::{Bucket, Explain, Feedback, InsightAction, InsightState, Insights, Summary, Trends};
 pub use inspect::{
     DeadLetterAction, DeadLetters, ExecutionAction, Executions, LetterFilter, PathwayAction, Pathways, Place,
@@ -115,6 +117,8 @@ pub enum Command {
     Pathways(Pathways),
     /// List replays, newest first; run a pathway's events once more, or end that.
     Replays(Replays),
+    /// List the circuit breakers of all services; follow, trip, reset, disable, enable them.
+    Breakers(Breakers),
     /// Follow executions as they end.
     Watch(Watch),
     /// Measure: starts four processes of its own in a temporary directory and removes them again.
@@ -360,6 +364,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::DeadLetters(args) => commands::dead_letters::run(&mesh()?, &out, &args).await,
         Command::Pathways(args) => commands::pathways::run(mesh, &out, &args).await,
         Command::Replays(args) => commands::replays::run(&mesh()?, &out, &args).await,
+        Command::Breakers(args) => {
+            commands::breakers::run(&Operators::connect(&cli.global)?, &out, &args).await
+        }
         Command::Watch(args) => commands::watch::run(&mesh()?, &out, &args).await,
         Command::Bench { what } => crate::bench::run(&out, &what).await,
     }

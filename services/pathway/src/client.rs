@@ -8,6 +8,7 @@ use pathway_proto::google;
 use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use pathway_proto::pathway::datasync::v1::datasync_service_client::DatasyncServiceClient;
 use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
+use pathway_proto::pathway::operations::v1::operations_service_client::OperationsServiceClient;
 use pathway_proto::pathway::processor::v1::processor_service_client::ProcessorServiceClient;
 use pathway_rpc::{Channel, ChannelConfig, Credentials, MAX_MESSAGE_BYTES, Target, from_status};
 use secrecy::ExposeSecret as _;
@@ -28,6 +29,14 @@ pub(crate) struct Mesh {
     pub(crate) notifications: NotificationsServiceClient<Channel>,
 }
 
+/// What an operator asks: one client for each server.
+#[derive(Debug, Clone)]
+pub(crate) struct Operators {
+    servers: Vec<OperationsServiceClient<Channel>>,
+    /// The services that have a server of their own, with its place among them; all others are on the first.
+    places: Vec<(&'static str, usize)>,
+}
+
 /// How often in a row a stream is begun again.
 const MOST_CUTS: u32 = 8;
 /// How long a person waits for an answer.
@@ -38,9 +47,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 impl Mesh {
     /// Clients of the servers that the options name. No connection is made before the first call.
     pub(crate) fn connect(global: &Global) -> Result<Self, Fault> {
-        let token = global.token.as_ref().map(|token| Credentials::fixed(token.expose_secret()));
-        let credentials = global.token_file.as_ref().map(Credentials::file).or(token).transpose()?;
-        Self::connect_as(global, credentials.as_ref())
+        Self::connect_as(global, credentials(global)?.as_ref())
     }
 
     /// The same, showing this token.
@@ -67,6 +74,56 @@ impl Mesh {
             .max_decoding_message_size(MAX_MESSAGE_BYTES),
         })
     }
+}
+
+// === impl Operators ===
+
+impl Operators {
+    /// Clients of the servers that the options name. No connection is made before the first call.
+    pub(crate) fn connect(global: &Global) -> Result<Self, Fault> {
+        let mut urls = vec![global.server.as_str()];
+        let mut places = Vec::new();
+        let own = [
+            ("datasync", &global.datasync_server),
+            ("analytics", &global.analytics_server),
+            ("notifications", &global.notifications_server),
+        ];
+        for (service, url) in own {
+            let Some(url) = url.as_deref() else { continue };
+            let known = urls.iter().position(|known| *known == url);
+            places.push((service, known.unwrap_or(urls.len())));
+            if known.is_none() {
+                urls.push(url);
+            }
+        }
+        let credentials = credentials(global)?;
+        let client = |url: &str| -> Result<OperationsServiceClient<Channel>, Fault> {
+            let channel = Channel::new("operations", Target::parse(url)?, ChannelConfig::default());
+            Ok(OperationsServiceClient::new(match &credentials {
+                Some(credentials) => channel.with_credentials(credentials.clone()),
+                None => channel,
+            }))
+        };
+        Ok(Self { servers: urls.into_iter().map(client).collect::<Result<_, Fault>>()?, places })
+    }
+
+    /// Each server.
+    pub(crate) fn all(&self) -> &[OperationsServiceClient<Channel>] {
+        &self.servers
+    }
+
+    /// The server of a breaker's target, which begins with the service that calls.
+    pub(crate) fn of(&self, target: &str) -> &OperationsServiceClient<Channel> {
+        let service = target.split('/').next().unwrap_or_default();
+        let place = self.places.iter().find(|(name, _)| *name == service).map_or(0, |(_, place)| *place);
+        &self.servers[place]
+    }
+}
+
+/// What the options show to the servers.
+fn credentials(global: &Global) -> Result<Option<Credentials>, Fault> {
+    let token = global.token.as_ref().map(|token| Credentials::fixed(token.expose_secret()));
+    global.token_file.as_ref().map(Credentials::file).or(token).transpose()
 }
 
 /// A request that a person waits for.

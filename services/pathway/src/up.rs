@@ -14,12 +14,12 @@ use pathway_datasync::Datasync;
 use pathway_kernel::{Clock, Code, Fault};
 use pathway_notifications::Notifications;
 use pathway_processor::{Peers, Processor};
-use pathway_rpc::{Credentials, Listener, Routes, Server, ServerConfig, Target, memory};
+use pathway_rpc::{Credentials, Listener, Routes, ServerConfig, Target, memory};
 use pathway_runtime::{
     Arguments, Claim, ClaimError, Component, ConfigError, Env, Security, SecuritySettings, check_exposure,
     environment, init_telemetry, load, load_table, shutdown_signal,
 };
-use pathway_telemetry::{Guard, Telemetry};
+use pathway_telemetry::Guard;
 use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -32,13 +32,12 @@ use crate::output::{Output, line, print_fault};
 /// The four services, running.
 #[derive(Debug)]
 pub struct AllInOne {
+    env: Env,
     services: JoinSet<(&'static str, Result<(), Fault>)>,
     routes: Routes,
     /// The ways to the services: a listener whose callers are all gone ends.
     ways: Vec<Target>,
     shutdown: CancellationToken,
-    /// The front's own.
-    telemetry: Telemetry,
 }
 
 /// What the port takes, beside what the services behind it take.
@@ -70,8 +69,8 @@ impl AllInOne {
         env: impl Fn(&'static str) -> Result<Env, Fault>,
     ) -> Result<Self, Fault> {
         let (services, shutdown) = (JoinSet::new(), CancellationToken::new());
-        let telemetry = env("pathway")?.telemetry;
-        let mut all = Self { services, routes: Routes::default(), ways: Vec::new(), shutdown, telemetry };
+        let own = env("pathway")?;
+        let mut all = Self { services, routes: Routes::default(), ways: Vec::new(), shutdown, env: own };
         let datasync = all.add::<Datasync>(data_dir, env(Datasync::NAME)?).await?;
         let notifications = all.add::<Notifications>(data_dir, env(Notifications::NAME)?).await?;
         let deps = pathway_analytics::Deps { env: env(Analytics::NAME)?, datasync: Some(datasync.clone()) };
@@ -106,8 +105,7 @@ impl AllInOne {
         config: ServerConfig,
         shutdown: CancellationToken,
     ) -> Result<(), Fault> {
-        let config = ServerConfig { telemetry: self.telemetry.clone(), ..config };
-        let front = Server::new(config, self.routes.clone());
+        let front = self.env.server(config, self.routes.clone());
         let closing = self.shutdown.clone();
         self.services.spawn(async move {
             let told = closing.clone().cancelled_owned();
@@ -150,9 +148,10 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
         remove_stores(&args.data_dir)?;
     }
     let security = Security::open(NAME, &config.security, &Clock::system())?;
+    let process = Env::system();
     let env = |service| {
         let telemetry = telemetry.of(service).map_err(|error| misconfigured("telemetry", &error))?;
-        Ok(Env { telemetry, ..Env::system() })
+        Ok(Env { telemetry, ..process.clone() })
     };
     let all = AllInOne::start(&args.data_dir, env).await?;
     tracing::info!(service = "pathway", %address, "ready");

@@ -7,9 +7,8 @@ use pathway_engine::{Definition, DefinitionError, Pathway, Rehearsal, Tools, Tra
 use pathway_finance::{Currency, TimeZone};
 use pathway_kernel::{Fault, Violation};
 use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
-use pathway_rpc::{ChannelConfig, Listener, Routes, Server, ServerConfig, Target};
+use pathway_rpc::{ChannelConfig, Dialer, Listener, Routes, ServerConfig, Target};
 use pathway_runtime::{Component, Env, Security};
-use pathway_telemetry::Telemetry;
 use pathway_topics::{Topics, TopicsConfig};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -100,7 +99,9 @@ impl Component for Processor {
         let store = Store::open(&config.store_config()).await?;
         let journal = Arc::new(StoredJournal::new(store.clone(), deps.env.clock.clone()));
         let home = Home::default();
-        let tools = tools(peers, &security, reader, &config.outbound, home.clone(), &deps.env.telemetry)?
+        let dialer = deps.env.dialer(Self::NAME);
+        let tools = tools(&dialer, peers, &security, reader, &config.outbound, home.clone())?
+            .with_breakers(dialer.breakers().clone())
             .with_rng(deps.env.rng.clone())
             .with_journal(journal);
         let settings = TopicsConfig { partitions: config.topics.partitions };
@@ -149,7 +150,6 @@ impl Component for Processor {
 
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
-            telemetry: self.env.telemetry.clone(),
             guard: self.security.guard(),
             ..ServerConfig::default()
         };
@@ -157,7 +157,7 @@ impl Component for Processor {
             shutdown.cancelled().await;
             closing.cancel();
         };
-        let served = Server::new(config, self.routes()).serve(listener, told).await;
+        let served = self.env.server(config, self.routes()).serve(listener, told).await;
         self.processing.closing.cancel();
         tasks.wait().await;
         self.processing.tools.settled().await;
@@ -167,15 +167,14 @@ impl Component for Processor {
 
 /// The tools that pathways may use. Nothing is connected before the first call.
 fn tools(
+    dialer: &Dialer,
     peers: Peers,
     security: &Security,
     reader: Reader,
     outbound: &OutboundConfig,
     home: Home,
-    telemetry: &Telemetry,
 ) -> Result<Tools, Fault> {
-    let config = || ChannelConfig { telemetry: telemetry.clone(), ..ChannelConfig::default() };
-    let channel = |name, target| security.channel(name, target, config());
+    let channel = |name, target| security.shown(dialer.channel(name, target, ChannelConfig::default()));
     let allowed: Vec<Network> =
         outbound.allow.iter().map(|network| network.parse()).collect::<Result<_, OutboundError>>()?;
     let client = Client::new(Guard::new(allowed), ClientConfig::default());
@@ -183,7 +182,7 @@ fn tools(
         .with(Arc::new(Transform))
         .with(Arc::new(SubPathway(home.clone())))
         .with(Arc::new(Publish(home)))
-        .with(Arc::new(GrpcCall::new(&outbound.grpc, telemetry)?))
+        .with(Arc::new(GrpcCall::new(dialer, &outbound.grpc)?))
         .with(Arc::new(HttpRequest::new(client, Secrets(outbound.secrets.clone()))))
         .with(Arc::new(DatasyncWrite::new(channel("datasync", peers.datasync), reader)))
         .with(Arc::new(AnalyticsApply::new(channel("analytics", peers.analytics))))
@@ -215,14 +214,8 @@ fn tools_of_nobody() -> Result<Tools, Fault> {
     let nowhere = Target::parse("http://127.0.0.1:1")?;
     let peers = Peers { datasync: nowhere.clone(), analytics: nowhere.clone(), notifications: nowhere };
     let reader = Reader { currency: Currency::parse("USD").map_err(Fault::internal)?, zone: TimeZone::utc() };
-    tools(
-        peers,
-        &Security::none(),
-        reader,
-        &OutboundConfig::default(),
-        Home::default(),
-        &Telemetry::default(),
-    )
+    let (dialer, security) = (Dialer::default(), Security::none());
+    tools(&dialer, peers, &security, reader, &OutboundConfig::default(), Home::default())
 }
 
 fn wrong(mistakes: Vec<DefinitionError>) -> Fault {

@@ -91,7 +91,7 @@ fn retry(retry: Option<&Value>, path: &str, mistakes: &mut Mistakes) -> Retry {
 fn breaker(breaker: &Value) -> Option<BreakerConfig> {
     let failures = u32::try_from(breaker.get("failures")?.as_u64()?).ok()?;
     let rest = duration(breaker.get("rest")?)?;
-    Some(BreakerConfig { failures, open_first: rest, open_for: rest, probes: PROBES })
+    Some(BreakerConfig::consecutive(failures, rest, PROBES))
 }
 
 fn on_error(entry: &Map<String, Value>, path: &str, mistakes: &mut Mistakes) -> OnError {

@@ -23,6 +23,11 @@ pub mod pathway {
             include!("pathway.notifications.v1.rs");
         }
     }
+    pub mod operations {
+        pub mod v1 {
+            include!("pathway.operations.v1.rs");
+        }
+    }
     pub mod processor {
         pub mod v1 {
             include!("pathway.processor.v1.rs");

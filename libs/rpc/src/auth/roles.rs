@@ -21,7 +21,7 @@ use Access::{Open, Operate, Own, Serve};
 ///
 /// Publishing is not for users: whose an event is, is what the pathway of its topic makes of its data, and nothing else knows that. What a user may say in
 /// an application, that application's own service publishes. Subscribing is not for them either: a topic's offsets count everybody's events.
-const TABLE: [(&str, &[(&str, Access)]); 7] = [
+const TABLE: [(&str, &[(&str, Access)]); 8] = [
     (
         "pathway.processor.v1.ProcessorService",
         &[
@@ -87,6 +87,10 @@ const TABLE: [(&str, &[(&str, Access)]); 7] = [
             ("WatchNotices", Own),
             ("WatchNotifications", Own),
         ],
+    ),
+    (
+        "pathway.operations.v1.OperationsService",
+        &[("ListBreakers", Operate), ("WatchBreakers", Operate), ("SetBreaker", Operate)],
     ),
     // Probes have no token.
     ("grpc.health.v1.Health", &[("Check", Open), ("Watch", Open)]),

@@ -1,5 +1,6 @@
 //! One file for each verb.
 
+pub(crate) mod breakers;
 pub(crate) mod budget;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;

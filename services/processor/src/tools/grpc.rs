@@ -22,8 +22,7 @@ use futures_util::stream::iter;
 use http::uri::PathAndQuery;
 use pathway_engine::{ArgSpec, CallContext, Effect, Kind, Tool, ToolFuture, ToolItem};
 use pathway_kernel::{Check, Code, Fault, Violation, stable_id};
-use pathway_rpc::{Channel, ChannelConfig, Target, from_status};
-use pathway_telemetry::Telemetry;
+use pathway_rpc::{Channel, ChannelConfig, Dialer, Target, from_status};
 use prost_reflect::{DynamicMessage, MethodDescriptor, SerializeOptions};
 use serde_json::{Number, Value};
 use tonic::client::Grpc;
@@ -53,10 +52,10 @@ const SIDE_BY_SIDE: usize = 32;
 
 impl GrpcCall {
     /// Calls these servers, each `http://HOST:PORT`, by name.
-    pub(crate) fn new(servers: &BTreeMap<String, String>, telemetry: &Telemetry) -> Result<Self, Fault> {
+    pub(crate) fn new(dialer: &Dialer, servers: &BTreeMap<String, String>) -> Result<Self, Fault> {
         let server = |(name, url): (&String, &String)| {
-            let config = ChannelConfig { telemetry: telemetry.clone(), ..ChannelConfig::default() };
-            let channel = Channel::new(name.as_str(), Target::parse(url)?, config);
+            let channel =
+                dialer.channel(&format!("grpc/{name}"), Target::parse(url)?, ChannelConfig::default());
             Ok((name.clone(), Server { methods: Methods::new(channel.clone()), channel }))
         };
         Ok(Self { servers: servers.iter().map(server).collect::<Result<_, Fault>>()? })
