@@ -6,6 +6,7 @@
 //! - [`Money`] and [`Currency`]: exact amounts in minor units (G1).
 //! - [`CivilDate`], [`TimeZone`], [`Period`], [`PeriodKind`]: days and half-open spans of them (G2, G3).
 //! - [`LineKind`], [`Totals`], [`category_key`]: what counts as spending (G5 to G8, G11, G19).
+//! - [`pair_transfers`]: which lines are two legs of one transfer (G9).
 //! - [`Fingerprints`]: what names a line that has no id (G13).
 //! - [`Revision`], [`revise`], [`in_force`]: which terms of a budget hold when (G4, G23).
 //! - [`crossing()`], [`percent`], [`may_alert`]: when an alert is due (G21 to G24).
@@ -20,6 +21,7 @@ mod crossing;
 mod date;
 mod identity;
 mod money;
+mod pairing;
 mod period;
 mod recurring;
 mod totals;
@@ -32,6 +34,7 @@ pub use crossing::{Crossing, DEFAULT_THRESHOLDS, crossing, may_alert, passed, pe
 pub use date::{CivilDate, DateError, TimeZone, parse_when};
 pub use identity::{Fingerprints, fingerprint};
 pub use money::{Currency, LARGEST_LINE, Money, MoneyError};
+pub use pairing::{Leg, MOST_DAYS_APART, Pairing, pair_transfers};
 pub use period::{Period, PeriodKind};
 pub use recurring::{Cadence, Occurrence, PriceChange, Recurring, payee_key, recurring};
 pub use totals::{LineKind, Overflow, Totals};

@@ -4,6 +4,7 @@ use pathway_kernel::{Code, Fault, Violation};
 use pathway_store::StoreError;
 
 pub use crate::import::{MappingError, StatementError};
+pub use crate::records::LinkError;
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum DatasyncError {
     /// There is no such record of this user.
     #[error("the user has no record with this id")]
     UnknownRecord,
+    /// Lines cannot be tied to each other.
+    #[error("the lines cannot be tied")]
+    Link(#[from] LinkError),
     /// The cursor lies beyond the feed: it belongs to another store.
     #[error("the cursor {after} lies beyond the feed, which ends at {head}")]
     CursorBeyondFeed {
@@ -63,8 +67,11 @@ impl From<DatasyncError> for Fault {
                 Self::new(Code::Unavailable, "INTERRUPTED", "the service was interrupted; try again")
             }
             DatasyncError::Invalid(violations) => Self::invalid(violations),
-            DatasyncError::UnknownRecord => {
+            DatasyncError::UnknownRecord | DatasyncError::Link(LinkError::Unknown) => {
                 Self::new(Code::NotFound, "RECORD_NOT_FOUND", "this user has no record with this id")
+            }
+            DatasyncError::Link(error) => {
+                Self::new(Code::FailedPrecondition, reason_of(error), error.to_string())
             }
             DatasyncError::CursorBeyondFeed { .. } => {
                 let hint = "start again from 0: the feed was made anew, or the cursor belongs to another one";
@@ -84,5 +91,18 @@ impl From<DatasyncError> for Fault {
                 }
             }
         }
+    }
+}
+
+const fn reason_of(error: LinkError) -> &'static str {
+    match error {
+        LinkError::Unknown => "RECORD_NOT_FOUND",
+        LinkError::Deleted => "RECORD_DELETED",
+        LinkError::IsPart => "RECORD_IS_PART",
+        LinkError::IsSplit => "RECORD_IS_SPLIT",
+        LinkError::IsPaired => "RECORD_IS_PAIRED",
+        LinkError::NotPaired => "RECORD_NOT_PAIRED",
+        LinkError::NotTheSum => "PARTS_NOT_THE_SUM",
+        LinkError::NotOpposite => "RECORDS_NOT_OPPOSITE",
     }
 }

@@ -1,6 +1,7 @@
 //! The gRPC API: the only part that knows the generated types.
 
 mod convert;
+mod links;
 
 use std::pin::Pin;
 
@@ -117,6 +118,49 @@ impl DatasyncService for Api {
         let file = convert::statement_file(request).map_err(status)?;
         let summary = self.0.import(file).await.map_err(status)?;
         Ok(Response::new(import_response(summary).map_err(status)?))
+    }
+
+    async fn split_record(
+        &self,
+        request: Request<pb::SplitRecordRequest>,
+    ) -> Result<Response<pb::SplitRecordResponse>, Status> {
+        let (user_id, id, parts) =
+            links::split(own(request, |message| &mut message.user_id)?).map_err(status)?;
+        let tied = self.0.split(user_id, id, parts).await.map_err(status)?;
+        Ok(Response::new(links::as_split(&tied)))
+    }
+
+    async fn pair_transfers(
+        &self,
+        request: Request<pb::PairTransfersRequest>,
+    ) -> Result<Response<pb::PairTransfersResponse>, Status> {
+        let (user_id, period) = links::span(own(request, |message| &mut message.user_id)?).map_err(status)?;
+        let paired = self.0.pair_all(user_id, period).await.map_err(status)?;
+        Ok(Response::new(links::as_paired(&paired)))
+    }
+
+    async fn pair_records(
+        &self,
+        request: Request<pb::PairRecordsRequest>,
+    ) -> Result<Response<pb::PairRecordsResponse>, Status> {
+        let request = own(request, |message| &mut message.user_id)?;
+        let pb::PairRecordsRequest { user_id, record_id, other_record_id } = request;
+        let ids = links::ids(&user_id, [&record_id, &other_record_id]).map_err(status)?;
+        let tied = self.0.pair(user_id, ids).await.map_err(status)?;
+        let pair = links::pair(&tied.records);
+        Ok(Response::new(pb::PairRecordsResponse { pair, sequence: tied.sequence }))
+    }
+
+    async fn unpair_record(
+        &self,
+        request: Request<pb::UnpairRecordRequest>,
+    ) -> Result<Response<pb::UnpairRecordResponse>, Status> {
+        let request = own(request, |message| &mut message.user_id)?;
+        let pb::UnpairRecordRequest { user_id, record_id } = request;
+        let [id] = links::ids(&user_id, [&record_id]).map_err(status)?;
+        let tied = self.0.unpair(user_id, id).await.map_err(status)?;
+        let records = tied.records.iter().map(|record| convert::record(record)).collect();
+        Ok(Response::new(pb::UnpairRecordResponse { records, sequence: tied.sequence }))
     }
 }
 

@@ -24,7 +24,7 @@ mod service;
 mod store;
 
 pub use config::{Config, FeedConfig, ImportConfig};
-pub use error::{DatasyncError, MappingError, StatementError};
+pub use error::{DatasyncError, LinkError, MappingError, StatementError};
 pub use import::{Examined, examine};
 pub use records::Identity;
 pub use service::Datasync;

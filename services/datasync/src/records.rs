@@ -8,12 +8,23 @@
 //! Equal content alone cannot tell a redelivery from a correction: after A, B, a redelivered A would undo B. So a record remembers the
 //! position of the last event that touched it. An event at or before it has been here already and is answered with the change that it
 //! made then, so that the caller can go on with its next step as it would have the first time.
+//!
+//! # Lines that hang together
+//! `links` has what ties a line to others: its parts, the transfer's other leg. What a write does to a line that is tied changes the others in
+//! the same transaction. `names` has the second name that a line gets when what was pending is posted.
+
+mod links;
+mod names;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use pathway_finance::{CivilDate, LineKind, Money};
 use uuid::Uuid;
+
+pub use links::LinkError;
+pub(crate) use links::{Links, Part};
+pub(crate) use names::{Alias, Naming};
 
 /// What names a line for good, within its user: never made of anything that a user can edit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,6 +52,10 @@ pub(crate) struct Content {
     pub(crate) description: String,
     /// 0 where the source gave a date only.
     pub(crate) occurred_at_us: i64,
+    /// The account that it is of by now; empty where that is not known.
+    pub(crate) account: String,
+    /// Whether it is still to be posted.
+    pub(crate) pending: bool,
 }
 
 /// A line at one version.
@@ -51,6 +66,8 @@ pub(crate) struct Record {
     pub(crate) version: i64,
     /// A tombstone keeps its last content.
     pub(crate) content: Content,
+    /// What ties it to others; no write of its content says so.
+    pub(crate) links: Links,
     pub(crate) deleted: bool,
 }
 
@@ -76,6 +93,8 @@ pub(crate) struct Write {
     pub(crate) content: Option<Content>,
     pub(crate) position: Option<Position>,
     pub(crate) origin: Origin,
+    /// The pending line that it posts.
+    pub(crate) replaces: Option<Arc<Identity>>,
 }
 
 /// One effective write.
@@ -103,12 +122,16 @@ pub(crate) struct Known {
     pub(crate) record: Arc<Record>,
     /// The position of the last event that touched it.
     pub(crate) last: Option<Position>,
+    /// Whether the name that it began with was that of a pending line which has been posted under another.
+    pub(crate) retired: bool,
 }
 
 /// The records that a batch touches, and what it does to them.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     known: HashMap<Arc<Identity>, Entry>,
+    names: HashMap<Uuid, Arc<Identity>>,
+    naming: Naming,
     replayed: Replayed,
     made: Vec<Made>,
     now_us: i64,
@@ -149,6 +172,8 @@ pub(crate) struct Settled {
     pub(crate) inserted: Vec<Known>,
     /// Records whose state or position moved.
     pub(crate) updated: Vec<Known>,
+    /// Further names of records.
+    pub(crate) aliases: Vec<(Arc<Identity>, Alias)>,
 }
 
 #[derive(Debug)]
@@ -201,20 +226,24 @@ impl Known {
 
 impl Ledger {
     /// A ledger over what the store knows, with the changes that redelivered events made before.
-    pub(crate) fn new(known: Vec<Known>, replayed: Replayed, now_us: i64) -> Self {
+    pub(crate) fn new(known: Vec<Known>, naming: Naming, replayed: Replayed, now_us: i64) -> Self {
+        let names = known.iter().map(|known| (known.record.id, Arc::clone(&known.record.identity))).collect();
         let entry = |known: Known| {
             (Arc::clone(&known.record.identity), Entry { known, stored: true, touched: false })
         };
-        Self { known: known.into_iter().map(entry).collect(), replayed, made: Vec::new(), now_us }
+        let known = known.into_iter().map(entry).collect();
+        Self { known, names, naming, replayed, made: Vec::new(), now_us }
     }
 
     /// Takes the next write.
     pub(crate) fn apply(&mut self, write: &Write) -> Effect {
-        let Some(entry) = self.known.get_mut(&write.identity) else {
+        let Some(named) = self.named(write) else {
             // A record that never was cannot be deleted.
             let Some(content) = &write.content else { return Effect::Nothing(None) };
             return self.create(write, content);
         };
+        let is_posting = self.is_posting(write, &named);
+        let Some(entry) = self.known.get_mut(&named.identity) else { return Effect::Nothing(None) };
         let record = Arc::clone(&entry.known.record);
         if let Some(position) = &write.position {
             let earlier = self.replayed.changes.get(&(record.id, position.clone()));
@@ -228,7 +257,12 @@ impl Ledger {
             entry.known.last = Some(position.clone());
             entry.touched = true;
         }
-        match &write.content {
+        // The pending line's name stands for what was posted; what its source still says of it is over.
+        if named.is_retired {
+            return Effect::Nothing(Some(record));
+        }
+        let content = write.content.as_ref().map(|content| record.settle(content, is_posting));
+        match content {
             None if record.deleted => Effect::Nothing(Some(record)),
             None => {
                 let content = record.content.clone();
@@ -236,19 +270,20 @@ impl Ledger {
             }
             // A tombstone survives later syncs; only a new event brings the line back.
             Some(_) if record.deleted && write.origin == Origin::History => Effect::Nothing(Some(record)),
-            Some(content) if !record.deleted && *content == record.content => Effect::Nothing(Some(record)),
-            Some(content) => self.change(write, &record, content.clone(), false),
+            Some(content) if !record.deleted && content == record.content => Effect::Nothing(Some(record)),
+            Some(content) => self.change(write, &record, content, false),
         }
     }
 
-    /// Whether a record has this identity by now.
+    /// The record that this identity names by now.
     pub(crate) fn find(&self, identity: &Identity) -> Option<&Arc<Record>> {
-        self.known.get(identity).map(|entry| &entry.known.record)
+        let primary = self.naming.find(identity).and_then(|alias| self.names.get(&alias.record_id));
+        self.known.get(primary.map_or(identity, |primary| primary)).map(|entry| &entry.known.record)
     }
 
     /// What there is to store.
     pub(crate) fn finish(self) -> Settled {
-        let mut result = Settled { made: self.made, ..Settled::default() };
+        let mut result = Settled { made: self.made, aliases: self.naming.into_made(), ..Settled::default() };
         for entry in self.known.into_values() {
             match (entry.stored, entry.touched) {
                 (false, _) => result.inserted.push(entry.known),
@@ -267,11 +302,18 @@ impl Ledger {
             identity: Arc::clone(&write.identity),
             version: 1,
             content: content.clone(),
+            links: Links::default(),
             deleted: false,
         });
-        let known = Known { record: Arc::clone(&record), last: write.position.clone() };
-        self.known.insert(Arc::clone(&write.identity), Entry { known, stored: false, touched: true });
+        self.naming.created(write, record.id);
+        self.insert(&record, write.position.clone());
         self.made(write, None, record)
+    }
+
+    fn insert(&mut self, record: &Arc<Record>, last: Option<Position>) {
+        let known = Known { record: Arc::clone(record), last, retired: false };
+        self.names.insert(record.id, Arc::clone(&record.identity));
+        self.known.insert(Arc::clone(&record.identity), Entry { known, stored: false, touched: true });
     }
 
     fn change(&mut self, write: &Write, before: &Arc<Record>, content: Content, deleted: bool) -> Effect {
@@ -279,14 +321,21 @@ impl Ledger {
             id: before.id,
             identity: Arc::clone(&before.identity),
             version: before.version + 1,
+            links: before.links_with(&content, deleted),
             content,
             deleted,
         });
-        if let Some(entry) = self.known.get_mut(&write.identity) {
-            entry.known.record = Arc::clone(&after);
+        self.put(&after);
+        let effect = self.made(write, Some(Arc::clone(before)), Arc::clone(&after));
+        self.follow(before, &after);
+        effect
+    }
+
+    fn put(&mut self, record: &Arc<Record>) {
+        if let Some(entry) = self.known.get_mut(&record.identity) {
+            entry.known.record = Arc::clone(record);
             entry.touched = true;
         }
-        self.made(write, Some(Arc::clone(before)), after)
     }
 
     fn made(&mut self, write: &Write, before: Option<Arc<Record>>, after: Arc<Record>) -> Effect {

@@ -12,6 +12,8 @@ fn content(minor: i64) -> Content {
         merchant: String::new(),
         description: String::new(),
         occurred_at_us: 0,
+        account: String::new(),
+        pending: false,
     }
 }
 
@@ -25,12 +27,12 @@ fn at(offset: i64) -> Option<Position> {
 }
 
 fn live(content: Option<Content>, position: Option<Position>) -> Write {
-    Write { identity: identity(), content, position, origin: Origin::Live }
+    Write { identity: identity(), content, position, origin: Origin::Live, replaces: None }
 }
 
 /// Applies writes to a record that the store does not know.
 fn applied(writes: &[Write]) -> (Vec<Effect>, Settled) {
-    let mut ledger = Ledger::new(Vec::new(), Replayed::default(), 1_000_000);
+    let mut ledger = Ledger::new(Vec::new(), Naming::default(), Replayed::default(), 1_000_000);
     let effects = writes.iter().map(|write| ledger.apply(write)).collect();
     (effects, ledger.finish())
 }

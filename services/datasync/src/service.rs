@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use pathway_finance::Currency;
+use pathway_finance::{Currency, Period};
 use pathway_kernel::{Clock, Fault};
 use pathway_rpc::{Listener, Routes, ServerConfig};
 use pathway_runtime::{Component, Env, Security};
@@ -17,8 +17,8 @@ use crate::config::{Config, DEFAULTS};
 use crate::error::DatasyncError;
 use crate::grpc;
 use crate::import::{self, Defaults, Format, Mapping, Rejected};
-use crate::records::{Change, Origin, Outcome, Record, Write};
-use crate::store::{FeedPage, Imported, Listing, Store};
+use crate::records::{Change, Origin, Outcome, Part, Record, Write};
+use crate::store::{FeedPage, Imported, Listing, Paired, Store, Tied};
 
 /// The service of the records.
 #[derive(Debug)]
@@ -145,6 +145,39 @@ impl Records {
             "imported a statement"
         );
         Ok(Summary { imported, rejected: statement.rejected })
+    }
+
+    /// Splits a user's line.
+    pub(crate) async fn split(
+        &self,
+        user_id: String,
+        id: Uuid,
+        parts: Vec<Part>,
+    ) -> Result<Tied, DatasyncError> {
+        let tied = self.store.split(user_id, id, parts, self.clock.now_us()).await?;
+        self.wake(tied.sequence);
+        Ok(tied)
+    }
+
+    /// Pairs the legs of a user's transfers in a period, where it is certain which they are.
+    pub(crate) async fn pair_all(&self, user_id: String, period: Period) -> Result<Paired, DatasyncError> {
+        let paired = self.store.pair_all(user_id, period, self.clock.now_us()).await?;
+        self.wake(paired.sequence);
+        Ok(paired)
+    }
+
+    /// Pairs two of a user's lines.
+    pub(crate) async fn pair(&self, user_id: String, ids: [Uuid; 2]) -> Result<Tied, DatasyncError> {
+        let tied = self.store.pair(user_id, ids, self.clock.now_us()).await?;
+        self.wake(tied.sequence);
+        Ok(tied)
+    }
+
+    /// Takes a user's pair apart.
+    pub(crate) async fn unpair(&self, user_id: String, id: Uuid) -> Result<Tied, DatasyncError> {
+        let tied = self.store.unpair(user_id, id, self.clock.now_us()).await?;
+        self.wake(tied.sequence);
+        Ok(tied)
     }
 
     /// A page of a user's records.

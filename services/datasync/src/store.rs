@@ -5,21 +5,25 @@
 //! commits; so on PostgreSQL, too, no reader of the feed can see a sequence before all smaller ones.
 
 mod batch;
+mod links;
 mod rows;
 
 use std::sync::Arc;
 
+use pathway_finance::Period;
 use pathway_store::{Db, Migration, Pages, StoreConfig, StoreError, Tx, Val};
 use uuid::Uuid;
 
 use crate::error::DatasyncError;
 use crate::import::Line;
-use crate::records::{Change, Origin, Outcome, Record, Write};
+use crate::records::{Change, Origin, Outcome, Part, Record, Write};
+pub(crate) use links::{Paired, Tied};
 use rows::{change_columns, change_tables, record_columns};
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration { number: 1, name: "records", sql: include_str!("../migrations/0001_records.sql") },
     Migration { number: 2, name: "locality", sql: include_str!("../migrations/0002_locality.sql") },
+    Migration { number: 10, name: "links", sql: include_str!("../migrations/0010_links.sql") },
 ];
 
 /// The records in a database; cheap to clone.
@@ -121,6 +125,42 @@ impl Store {
     /// Imports a statement's lines.
     pub(crate) async fn import(&self, lines: Vec<Line>, now_us: i64) -> Result<Imported, DatasyncError> {
         self.0.write(move |tx| batch::import(tx, &lines, now_us)).await
+    }
+
+    /// Splits a user's line; answers it and its parts.
+    pub(crate) async fn split(
+        &self,
+        user_id: String,
+        id: Uuid,
+        parts: Vec<Part>,
+        now_us: i64,
+    ) -> Result<Tied, DatasyncError> {
+        self.0.write(move |tx| links::split(tx, &user_id, id, &parts, now_us)).await
+    }
+
+    /// Pairs the legs of a user's transfers in a period, where it is certain which they are.
+    pub(crate) async fn pair_all(
+        &self,
+        user_id: String,
+        period: Period,
+        now_us: i64,
+    ) -> Result<Paired, DatasyncError> {
+        self.0.write(move |tx| links::pair_all(tx, &user_id, period, now_us)).await
+    }
+
+    /// Pairs two of a user's lines; answers the leg that the money left, then the other.
+    pub(crate) async fn pair(
+        &self,
+        user_id: String,
+        ids: [Uuid; 2],
+        now_us: i64,
+    ) -> Result<Tied, DatasyncError> {
+        self.0.write(move |tx| links::pair(tx, &user_id, ids, now_us)).await
+    }
+
+    /// Takes a user's pair apart; answers the line that was named, then the other.
+    pub(crate) async fn unpair(&self, user_id: String, id: Uuid, now_us: i64) -> Result<Tied, DatasyncError> {
+        self.0.write(move |tx| links::unpair(tx, &user_id, id, now_us)).await
     }
 
     /// A page of a user's records, newest date first.

@@ -1,4 +1,4 @@
-//! Any history of inserts, edits and deletes, delivered in any batches, again and out of order, comes to what a plain recompute of the records that stand comes to.
+//! Any history of inserts, edits, deletes, posted lines, splits and pairs, delivered in any batches, again and out of order, comes to what a plain recompute of the records that stand comes to.
 //!
 //! Datasync gets the events of a log in their order, in batches of any size, and some of them again, as after a crash. Analytics gets the changes in any order and each at
 //! least twice, among them those of imported history, which it also follows by itself. Both keep them in real stores, and are started anew in between. The transport is in
@@ -19,7 +19,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use tokio::sync::Mutex;
 
 use crate::from_environment;
-use model::{Content, Event, Model, USERS};
+use model::{Content, Deed, Event, Model, USERS};
 use services::Services;
 
 /// What happens, and how it is delivered. Where a list of choices ends it begins again.
@@ -34,6 +34,8 @@ struct History {
     applied: Vec<usize>,
     /// Where a change stands among those that wait.
     ranks: Vec<u8>,
+    /// What a user does by hand after each batch.
+    deeds: Vec<Deed>,
     /// After which batch the services are started anew, if at all.
     restart: Option<usize>,
 }
@@ -41,31 +43,45 @@ struct History {
 fn any_content() -> impl Strategy<Value = Content> {
     (
         prop_oneof![6 => Just(1), 1 => 2..=4],
-        prop_oneof![8 => -2_000_i64..5_000, 1 => Just(0), 1 => Just(1_000_000_000_000)],
+        prop_oneof![8 => -2_000_i64..5_000, 1 => Just(0), 1 => Just(1_000_000_000_000), 3 => Just(1_500), 1 => Just(-1_500)],
         prop::sample::select(&["USD", "USD", "USD", "JPY", "KWD"][..]),
         prop::sample::select(&["Dining", "Dining", "Eating Out", ""][..]),
         prop::sample::select(&["2026-10-31", "2026-11-01", "2026-11-24", "2026-11-30", "2026-12-01"][..]),
+        prop::sample::select(&["", "checking", "savings"][..]),
+        prop::bool::weighted(0.3),
     )
-        .prop_map(|(kind, minor, currency, category, date)| Content {
+        .prop_map(|(kind, minor, currency, category, date, account, pending)| Content {
             kind,
             minor,
             currency,
             category,
             date,
+            account,
+            pending,
         })
+}
+
+fn any_deed() -> impl Strategy<Value = Deed> {
+    (0..USERS, 0..6_usize, prop::option::of(-1_000_i64..1_000)).prop_map(|(user, key, cut)| match cut {
+        Some(0..500) => Deed::Pair { user },
+        Some(500..) => Deed::Unpair { user, key },
+        cut => Deed::Split { user, key, cut },
+    })
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
     let content = prop::option::weighted(0.8, any_content());
-    (0..USERS, 0..6_usize, content, prop::bool::weighted(0.1)).prop_map(|(user, key, content, is_history)| {
-        Event {
+    let posts = prop::option::weighted(0.2, 0..6_usize);
+    (0..USERS, 0..6_usize, content, prop::bool::weighted(0.1), posts).prop_map(
+        |(user, key, content, is_history, posts)| Event {
             user,
             key,
             // An import brings lines; it takes none away.
             is_history: is_history && content.is_some(),
+            posts: posts.filter(|posted| *posted != key && content.is_some()),
             content,
-        }
-    })
+        },
+    )
 }
 
 fn any_history() -> impl Strategy<Value = History> {
@@ -76,14 +92,16 @@ fn any_history() -> impl Strategy<Value = History> {
         few(6),
         few(12),
         prop::collection::vec(any::<u8>(), 1..40),
+        prop::collection::vec(any_deed(), 1..30),
         prop::option::weighted(0.2, 0..4_usize),
     )
-        .prop_map(|(events, batches, rewinds, applied, ranks, restart)| History {
+        .prop_map(|(events, batches, rewinds, applied, ranks, deeds, restart)| History {
             events: without_traceless(events),
             batches,
             rewinds,
             applied,
             ranks,
+            deeds,
             restart,
         })
 }
@@ -122,7 +140,7 @@ struct Delivery<'a> {
 impl Delivery<'_> {
     /// Delivers the whole history.
     async fn run(&mut self, services: &mut Services) {
-        let History { events, batches, rewinds, applied, restart, .. } = self.history;
+        let History { events, batches, rewinds, applied, deeds, restart, .. } = self.history;
         let mut next = 0;
         while next < events.len() {
             let end = (next + batches[self.batches % batches.len()].max(1)).min(events.len());
@@ -133,6 +151,7 @@ impl Delivery<'_> {
                 self.write(services, end.saturating_sub(back), (end + back / 3).min(events.len())).await;
             }
             next = end.max(self.answers.len());
+            self.tie(services, &deeds[self.batches % deeds.len()]).await;
             self.apply(services, applied[self.batches % applied.len()]).await;
             if *restart == Some(self.batches) {
                 services.restart().await;
@@ -140,6 +159,36 @@ impl Delivery<'_> {
             self.batches += 1;
         }
         self.apply(services, usize::MAX).await;
+    }
+
+    /// Does what a user does by hand, in the services and in the model, which must agree on whether it can be done.
+    async fn tie(&mut self, services: &Services, deed: &Deed) {
+        let user = deed.user();
+        let records = services.records(&model::user(self.run, user)).await;
+        let id_of = |key: usize| {
+            let found = records.iter().find(|record| {
+                record.split_of.is_empty() && record.identity.as_ref().unwrap().key == format!("k{key}")
+            });
+            found.map(|record| record.record_id.clone())
+        };
+        match deed {
+            Deed::Split { key, cut, .. } => {
+                let Some(id) = id_of(*key) else { return };
+                let parts = self.model.split(user, *key, *cut);
+                let done =
+                    services.split(&model::user(self.run, user), id, parts.as_deref().unwrap_or(&[])).await;
+                assert_eq!(done, parts.is_some(), "{deed:?}");
+            }
+            Deed::Pair { .. } => {
+                let paired = services.pair(&model::user(self.run, user)).await;
+                assert_eq!(paired, self.model.pair(user), "{deed:?}");
+            }
+            Deed::Unpair { key, .. } => {
+                let Some(id) = id_of(*key) else { return };
+                let done = services.unpair(&model::user(self.run, user), id).await;
+                assert_eq!(done, self.model.unpair(user, *key), "{deed:?}");
+            }
+        }
     }
 
     /// Delivers events to datasync, which answers those that it knows as it did before.

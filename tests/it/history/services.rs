@@ -1,5 +1,7 @@
 //! Datasync and analytics in the test's own process, over stores in a directory.
 
+use std::collections::BTreeSet;
+
 use analytics::analytics_service_client::AnalyticsServiceClient;
 use analytics::apply_change_result::Result as Applied;
 use datasync::datasync_service_client::DatasyncServiceClient;
@@ -7,7 +9,7 @@ use datasync::write_record_result::Result as Written;
 use pathway_analytics::{Analytics, Deps};
 use pathway_datasync::Datasync;
 use pathway_finance::{CivilDate, Currency, Money};
-use pathway_kernel::{Clock, ManualClock, Rng};
+use pathway_kernel::{Clock, Code, ManualClock, Rng};
 use pathway_proto::google::r#type::Date;
 use pathway_proto::pathway::analytics::v1 as analytics;
 use pathway_proto::pathway::datasync::v1 as datasync;
@@ -54,6 +56,33 @@ impl Services {
             Written::Error(error) => Err(error),
         };
         answer.into_inner().results.into_iter().map(|result| outcome(result).unwrap()).collect()
+    }
+
+    /// Splits a line into parts of so many minor units, category and currency; answers whether that can be done.
+    pub(super) async fn split(&self, user_id: &str, record_id: String, parts: &[(i64, &str, &str)]) -> bool {
+        let part = |(minor, category, currency): &(i64, &str, &str)| datasync::SplitPart {
+            amount: Some(to_money(Money::new(*minor, Currency::parse(currency).unwrap()))),
+            category: (*category).to_owned(),
+            description: String::new(),
+        };
+        let parts = parts.iter().map(part).collect();
+        let request = datasync::SplitRecordRequest { user_id: user_id.to_owned(), record_id, parts };
+        can_be_done(self.records.clone().split_record(request).await)
+    }
+
+    /// Has all transfers paired; answers the names of the legs.
+    pub(super) async fn pair(&self, user_id: &str) -> BTreeSet<(String, String)> {
+        let (start, end) = (Some(date("2026-10-01")), Some(date("2027-01-01")));
+        let request = datasync::PairTransfersRequest { user_id: user_id.to_owned(), start, end };
+        let answer = self.records.clone().pair_transfers(request).await.unwrap().into_inner();
+        let name = |leg: Option<Record>| leg.unwrap().identity.unwrap().key;
+        answer.pairs.into_iter().map(|pair| (name(pair.from), name(pair.to))).collect()
+    }
+
+    /// Takes a pair apart; answers whether it was one.
+    pub(super) async fn unpair(&self, user_id: &str, record_id: String) -> bool {
+        let request = datasync::UnpairRecordRequest { user_id: user_id.to_owned(), record_id };
+        can_be_done(self.records.clone().unpair_record(request).await)
     }
 
     /// Applies changes; answers what the user is told because of each.
@@ -165,6 +194,16 @@ async fn start(directory: &TempDir) -> Started {
     let records = DatasyncServiceClient::new(datasync.channel());
     let figures = AnalyticsServiceClient::new(analytics.channel());
     ((datasync, analytics), records, figures)
+}
+
+fn can_be_done<T>(answer: Result<T, tonic::Status>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(status) => {
+            assert_eq!(pathway_rpc::from_status(status).code(), Code::FailedPrecondition);
+            false
+        }
+    }
 }
 
 fn date(text: &str) -> Date {

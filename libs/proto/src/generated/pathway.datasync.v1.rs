@@ -11,6 +11,10 @@ pub struct RecordWrite {
     /// Whether the change may raise alerts.
     #[prost(enumeration = "super::super::types::v1::Origin", tag = "3")]
     pub origin: i32,
+    /// The pending line that this one posts, in the same source and account or in another. Where it is known, this write becomes its next version:
+    /// its category, description and links are kept, amount and date are replaced, and both names stand for the record from then on. Optional.
+    #[prost(message, optional, tag = "4")]
+    pub replaces: ::core::option::Option<super::super::types::v1::RecordIdentity>,
 }
 /// A place in a topic. Positions of one record always lie in one partition, because the partition follows from the user.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -208,6 +212,131 @@ pub struct RejectedLine {
     /// What is wrong and what would be right.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
+}
+/// A part of a split line.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SplitPart {
+    /// Its amount, in the line's currency and with its sign's meaning. Required.
+    #[prost(message, optional, tag = "1")]
+    pub amount: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// The category's key. Empty: uncategorised.
+    #[prost(string, tag = "2")]
+    pub category: ::prost::alloc::string::String,
+    /// Free text. Empty: that of the line.
+    #[prost(string, tag = "3")]
+    pub description: ::prost::alloc::string::String,
+}
+/// How to split a line.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SplitRecordRequest {
+    /// The owner. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The line. Required.
+    #[prost(string, tag = "2")]
+    pub record_id: ::prost::alloc::string::String,
+    /// At least two that sum exactly to the line, at most 100; none to make the line whole again.
+    #[prost(message, repeated, tag = "3")]
+    pub parts: ::prost::alloc::vec::Vec<SplitPart>,
+}
+/// A line as it was split.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SplitRecordResponse {
+    /// The line.
+    #[prost(message, optional, tag = "1")]
+    pub record: ::core::option::Option<super::super::types::v1::Record>,
+    /// Its parts, in the order in which they were given.
+    #[prost(message, repeated, tag = "2")]
+    pub parts: ::prost::alloc::vec::Vec<super::super::types::v1::Record>,
+    /// The change feed's sequence of the last change of history; analytics' AwaitChanges takes it.
+    #[prost(int64, tag = "3")]
+    pub sequence: i64,
+}
+/// Among which lines to look for transfers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PairTransfersRequest {
+    /// The owner. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The first day. Required.
+    #[prost(message, optional, tag = "2")]
+    pub start: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// The day after the last; at most 400 days later. Required.
+    #[prost(message, optional, tag = "3")]
+    pub end: ::core::option::Option<super::super::super::google::r#type::Date>,
+}
+/// Two legs of a transfer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TransferPair {
+    /// The leg that the money left.
+    #[prost(message, optional, tag = "1")]
+    pub from: ::core::option::Option<super::super::types::v1::Record>,
+    /// The leg that it came to.
+    #[prost(message, optional, tag = "2")]
+    pub to: ::core::option::Option<super::super::types::v1::Record>,
+}
+/// Lines that fit each other in more than one way.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TransferTie {
+    /// All of them; `PairRecords` pairs two.
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<super::super::types::v1::Record>,
+}
+/// What was paired, and what has to be asked.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PairTransfersResponse {
+    /// The pairs that were made, by date.
+    #[prost(message, repeated, tag = "1")]
+    pub pairs: ::prost::alloc::vec::Vec<TransferPair>,
+    /// What a person has to decide.
+    #[prost(message, repeated, tag = "2")]
+    pub ties: ::prost::alloc::vec::Vec<TransferTie>,
+    /// As in SplitRecord.
+    #[prost(int64, tag = "3")]
+    pub sequence: i64,
+}
+/// Which lines to pair.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PairRecordsRequest {
+    /// The owner. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// One leg. Required.
+    #[prost(string, tag = "2")]
+    pub record_id: ::prost::alloc::string::String,
+    /// The other leg. Required.
+    #[prost(string, tag = "3")]
+    pub other_record_id: ::prost::alloc::string::String,
+}
+/// Two lines as they were paired.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PairRecordsResponse {
+    /// The pair.
+    #[prost(message, optional, tag = "1")]
+    pub pair: ::core::option::Option<TransferPair>,
+    /// As in SplitRecord.
+    #[prost(int64, tag = "2")]
+    pub sequence: i64,
+}
+/// Which pair to take apart.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnpairRecordRequest {
+    /// The owner. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Either leg. Required.
+    #[prost(string, tag = "2")]
+    pub record_id: ::prost::alloc::string::String,
+}
+/// Two lines that are no pair any more.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UnpairRecordResponse {
+    /// The leg that was named, then the other.
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<super::super::types::v1::Record>,
+    /// As in SplitRecord.
+    #[prost(int64, tag = "2")]
+    pub sequence: i64,
 }
 /// The form of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -497,6 +626,122 @@ pub mod datasync_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Splits a line into parts that sum exactly to it, splits it anew, or makes it whole again. FAILED_PRECONDITION for a part, for a leg of a
+        /// transfer and for a line that is deleted. Like every edit of this kind it is history to analytics: figures move, nobody is alerted.
+        pub async fn split_record(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SplitRecordRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SplitRecordResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.datasync.v1.DatasyncService/SplitRecord",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("pathway.datasync.v1.DatasyncService", "SplitRecord"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Pairs the legs of transfers between a user's own accounts: exactly opposite amounts in one currency, different accounts, at most five days
+        /// apart, nearest first, one to one. What is not certain is answered, and left as it is.
+        pub async fn pair_transfers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PairTransfersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PairTransfersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.datasync.v1.DatasyncService/PairTransfers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.datasync.v1.DatasyncService",
+                        "PairTransfers",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Pairs two lines that are exactly opposite, of different accounts. FAILED_PRECONDITION where they are not.
+        pub async fn pair_records(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PairRecordsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PairRecordsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.datasync.v1.DatasyncService/PairRecords",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("pathway.datasync.v1.DatasyncService", "PairRecords"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes a pair apart: both lines count again as what they are, and are not paired with each other by themselves again.
+        pub async fn unpair_record(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnpairRecordRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnpairRecordResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.datasync.v1.DatasyncService/UnpairRecord",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.datasync.v1.DatasyncService",
+                        "UnpairRecord",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -564,6 +809,40 @@ pub mod datasync_service_server {
             request: tonic::Request<super::ImportStatementRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ImportStatementResponse>,
+            tonic::Status,
+        >;
+        /// Splits a line into parts that sum exactly to it, splits it anew, or makes it whole again. FAILED_PRECONDITION for a part, for a leg of a
+        /// transfer and for a line that is deleted. Like every edit of this kind it is history to analytics: figures move, nobody is alerted.
+        async fn split_record(
+            &self,
+            request: tonic::Request<super::SplitRecordRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SplitRecordResponse>,
+            tonic::Status,
+        >;
+        /// Pairs the legs of transfers between a user's own accounts: exactly opposite amounts in one currency, different accounts, at most five days
+        /// apart, nearest first, one to one. What is not certain is answered, and left as it is.
+        async fn pair_transfers(
+            &self,
+            request: tonic::Request<super::PairTransfersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PairTransfersResponse>,
+            tonic::Status,
+        >;
+        /// Pairs two lines that are exactly opposite, of different accounts. FAILED_PRECONDITION where they are not.
+        async fn pair_records(
+            &self,
+            request: tonic::Request<super::PairRecordsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PairRecordsResponse>,
+            tonic::Status,
+        >;
+        /// Takes a pair apart: both lines count again as what they are, and are not paired with each other by themselves again.
+        async fn unpair_record(
+            &self,
+            request: tonic::Request<super::UnpairRecordRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnpairRecordResponse>,
             tonic::Status,
         >;
     }
@@ -905,6 +1184,187 @@ pub mod datasync_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ImportStatementSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.datasync.v1.DatasyncService/SplitRecord" => {
+                    #[allow(non_camel_case_types)]
+                    struct SplitRecordSvc<T: DatasyncService>(pub Arc<T>);
+                    impl<
+                        T: DatasyncService,
+                    > tonic::server::UnaryService<super::SplitRecordRequest>
+                    for SplitRecordSvc<T> {
+                        type Response = super::SplitRecordResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SplitRecordRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DatasyncService>::split_record(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SplitRecordSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.datasync.v1.DatasyncService/PairTransfers" => {
+                    #[allow(non_camel_case_types)]
+                    struct PairTransfersSvc<T: DatasyncService>(pub Arc<T>);
+                    impl<
+                        T: DatasyncService,
+                    > tonic::server::UnaryService<super::PairTransfersRequest>
+                    for PairTransfersSvc<T> {
+                        type Response = super::PairTransfersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PairTransfersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DatasyncService>::pair_transfers(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PairTransfersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.datasync.v1.DatasyncService/PairRecords" => {
+                    #[allow(non_camel_case_types)]
+                    struct PairRecordsSvc<T: DatasyncService>(pub Arc<T>);
+                    impl<
+                        T: DatasyncService,
+                    > tonic::server::UnaryService<super::PairRecordsRequest>
+                    for PairRecordsSvc<T> {
+                        type Response = super::PairRecordsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PairRecordsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DatasyncService>::pair_records(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PairRecordsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.datasync.v1.DatasyncService/UnpairRecord" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnpairRecordSvc<T: DatasyncService>(pub Arc<T>);
+                    impl<
+                        T: DatasyncService,
+                    > tonic::server::UnaryService<super::UnpairRecordRequest>
+                    for UnpairRecordSvc<T> {
+                        type Response = super::UnpairRecordResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnpairRecordRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DatasyncService>::unpair_record(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnpairRecordSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

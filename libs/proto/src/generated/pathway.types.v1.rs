@@ -51,6 +51,22 @@ pub struct Record {
     /// True for a tombstone: the line is gone and its id stays taken.
     #[prost(bool, tag = "12")]
     pub deleted: bool,
+    /// The account that the line is of. A user may move a line to another; `identity.account` never changes. Empty on write: that of the identity.
+    #[prost(string, tag = "13")]
+    pub account: ::prost::alloc::string::String,
+    /// True until the line is posted. It counts like any other; what posts it replaces it (`RecordWrite.replaces`).
+    #[prost(bool, tag = "14")]
+    pub pending: bool,
+    /// The record that this line is a part of; empty for one of its own. Ignored on write: `SplitRecord` sets it.
+    #[prost(string, tag = "15")]
+    pub split_of: ::prost::alloc::string::String,
+    /// True for a line that is split: it has no category and counts nowhere, because its parts do. Ignored on write: `SplitRecord` sets it.
+    #[prost(bool, tag = "16")]
+    pub is_split: bool,
+    /// The record of the other leg of a transfer; each names the other. Such a line counts as a transfer, whatever its kind. Ignored on write:
+    /// `PairTransfers`, `PairRecords` and `UnpairRecord` set it.
+    #[prost(string, tag = "17")]
+    pub paired_with: ::prost::alloc::string::String,
 }
 /// One effective write of a record: what it was and what it became.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

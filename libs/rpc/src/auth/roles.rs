@@ -57,6 +57,10 @@ const TABLE: [(&str, &[(&str, Access)]); 8] = [
             ("ListChanges", Serve),
             ("WatchChanges", Serve),
             ("ImportStatement", Own),
+            ("SplitRecord", Own),
+            ("PairTransfers", Own),
+            ("PairRecords", Own),
+            ("UnpairRecord", Own),
         ],
     ),
     (

@@ -82,7 +82,8 @@ pub(crate) fn change(change: types::RecordChange) -> Result<Change, Vec<Violatio
         }
     };
     let (user_id, version) = (record.user_id.clone(), record.version);
-    let line = if record.deleted { None } else { line(record, &mut check) };
+    // A split line counts nowhere: its parts do (G10).
+    let line = if record.deleted || record.is_split { None } else { line(record, &mut check) };
     check.done()?;
     let record_id = record_id.unwrap_or_default();
     Ok(Change { record_id, fact: Fact { user_id, version, line }, is_live })
@@ -98,6 +99,8 @@ fn line(record: types::Record, check: &mut Check) -> Option<Line> {
         Ok(types::LineKind::Adjustment) => Ok(LineKind::Adjustment),
         Err(_) => Err("is no kind of line"),
     };
+    // The legs of a transfer are one, whatever their kinds (G9).
+    let kind = if record.paired_with.is_empty() { kind } else { kind.map(|_| LineKind::Transfer) };
     let kind = check.take("after.kind", kind);
     let amount = check.take("after.amount", from_money(record.amount.as_ref()));
     let day = check.take("after.date", from_date(record.date.as_ref()));

@@ -112,4 +112,32 @@ impl DatasyncService for Feed {
     ) -> Result<Response<pb::ImportStatementResponse>, Status> {
         absent()
     }
+
+    async fn split_record(
+        &self,
+        _: Request<pb::SplitRecordRequest>,
+    ) -> Result<Response<pb::SplitRecordResponse>, Status> {
+        absent()
+    }
+
+    async fn pair_transfers(
+        &self,
+        _: Request<pb::PairTransfersRequest>,
+    ) -> Result<Response<pb::PairTransfersResponse>, Status> {
+        absent()
+    }
+
+    async fn pair_records(
+        &self,
+        _: Request<pb::PairRecordsRequest>,
+    ) -> Result<Response<pb::PairRecordsResponse>, Status> {
+        absent()
+    }
+
+    async fn unpair_record(
+        &self,
+        _: Request<pb::UnpairRecordRequest>,
+    ) -> Result<Response<pb::UnpairRecordResponse>, Status> {
+        absent()
+    }
 }

@@ -19,6 +19,9 @@ use crate::store::{Listing, Place};
 /// The largest statement.
 const LONGEST_STATEMENT: usize = 32 * 1024 * 1024;
 
+/// The source of parts, which only a split makes.
+const PARTS: &str = "split";
+
 /// The places of one listing as tokens.
 #[derive(Debug)]
 pub(super) struct PageToken(Pages);
@@ -67,24 +70,35 @@ pub(super) fn write(item: pb::RecordWrite) -> Result<Write, Vec<Violation>> {
     check.required("record.identity.source", &identity.source, limits::SOURCE);
     check.text("record.identity.account", &identity.account, limits::ACCOUNT);
     check.required("record.identity.key", &identity.key, limits::KEY);
+    let is_part = identity.source == PARTS;
+    check
+        .note("record.identity.source", is_part.then_some("names the parts of split lines; use SplitRecord"));
+    let replaces = item.replaces.map(|replaced| {
+        check.required("replaces.source", &replaced.source, limits::SOURCE);
+        check.text("replaces.account", &replaced.account, limits::ACCOUNT);
+        check.required("replaces.key", &replaced.key, limits::KEY);
+        let user_id = record.user_id.clone();
+        Arc::new(Identity { user_id, source: replaced.source, account: replaced.account, key: replaced.key })
+    });
     let origin = check.take("origin", origin(item.origin));
     let position = item.position.map(|position| {
         check.required("position.epoch", &position.epoch, limits::EPOCH);
         Position { epoch: position.epoch, partition: position.partition, offset: position.offset }
     });
     let user_id = record.user_id.clone();
-    let content = if record.deleted { None } else { content(record, &mut check) };
+    let content = if record.deleted { None } else { content(record, &identity.account, &mut check) };
     match origin {
         Some(origin) if check.is_clean() => {
             let identity =
                 Identity { user_id, source: identity.source, account: identity.account, key: identity.key };
-            Ok(Write { identity: Arc::new(identity), content, position, origin })
+            Ok(Write { identity: Arc::new(identity), content, position, origin, replaces })
         }
         _ => Err(check.done().err().unwrap_or_default()),
     }
 }
 
-fn content(record: types::Record, check: &mut Check) -> Option<Content> {
+fn content(record: types::Record, account: &str, check: &mut Check) -> Option<Content> {
+    check.text("record.account", &record.account, limits::ACCOUNT);
     check.text("record.category", &record.category, limits::CATEGORY);
     check.text("record.merchant", &record.merchant, limits::FREE_TEXT);
     check.text("record.description", &record.description, limits::FREE_TEXT);
@@ -101,6 +115,8 @@ fn content(record: types::Record, check: &mut Check) -> Option<Content> {
         merchant: record.merchant,
         description: record.description,
         occurred_at_us: record.occurred_at_us,
+        account: if record.account.is_empty() { account.to_owned() } else { record.account },
+        pending: record.pending,
     })
 }
 
@@ -214,6 +230,11 @@ pub(super) fn record(record: &Record) -> types::Record {
         description: content.description.clone(),
         occurred_at_us: content.occurred_at_us,
         deleted: record.deleted,
+        account: content.account.clone(),
+        pending: content.pending,
+        split_of: record.links.split_of.map_or_else(String::new, |id| id.to_string()),
+        is_split: record.links.is_split,
+        paired_with: record.links.paired_with.map_or_else(String::new, |id| id.to_string()),
     }
 }
 

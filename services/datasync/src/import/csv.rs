@@ -171,6 +171,8 @@ impl Row<'_> {
                 merchant: String::new(),
                 description: description.to_owned(),
                 occurred_at_us: 0,
+                account: account.to_owned(),
+                pending: false,
             },
         })
     }

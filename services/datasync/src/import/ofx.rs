@@ -240,6 +240,8 @@ impl Transaction {
                 merchant: merchant.to_owned(),
                 description: memo.to_owned(),
                 occurred_at_us,
+                account: account.id.clone(),
+                pending: false,
             },
         })
     }

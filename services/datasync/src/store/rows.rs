@@ -7,9 +7,9 @@ use pathway_store::{Row, Val};
 use uuid::Uuid;
 
 use crate::error::DatasyncError;
-use crate::records::{Change, Content, Identity, Known, Origin, Position, Record};
+use crate::records::{Change, Content, Identity, Known, Links, Origin, Position, Record};
 
-/// The ten columns of a record at a version, in the order in which [`state`] reads them.
+/// The fifteen columns of a record at a version, in the order in which [`state`] reads them.
 macro_rules! state_columns {
     ($table:literal) => {
         concat!(
@@ -32,7 +32,17 @@ macro_rules! state_columns {
             $table,
             ".description, ",
             $table,
-            ".occurred_at_us"
+            ".occurred_at_us, ",
+            $table,
+            ".held_in, ",
+            $table,
+            ".pending, ",
+            $table,
+            ".split_of, ",
+            $table,
+            ".is_split, ",
+            $table,
+            ".paired_with"
         )
     };
 }
@@ -70,15 +80,15 @@ pub(crate) use {change_columns, change_tables, record_columns, state_columns};
 
 /// Where the state begins in a row of [`record_columns`], the rest of a change in one of [`change_columns`], and the state before there.
 const STATE: usize = 5;
-const CHANGE: usize = 15;
-const BEFORE: usize = 18;
+const CHANGE: usize = 20;
+const BEFORE: usize = 23;
 
 /// The record of a row of `record_columns`.
 pub(super) fn record(row: &Row) -> Result<Arc<Record>, DatasyncError> {
     state(row, STATE, Uuid::from_bytes(row.id(0)?), Arc::new(identity(row)?))
 }
 
-/// The record of a row of `record_columns` that three more columns follow: its last position.
+/// The record of a row of `record_columns` that four more columns follow: its last position, and whether its name is retired.
 pub(super) fn known(row: &Row) -> Result<Known, DatasyncError> {
     let last = match row.opt_text(CHANGE)? {
         None => None,
@@ -88,7 +98,7 @@ pub(super) fn known(row: &Row) -> Result<Known, DatasyncError> {
             offset: row.i64(CHANGE + 2)?,
         }),
     };
-    Ok(Known { record: record(row)?, last })
+    Ok(Known { record: record(row)?, last, retired: row.bool(CHANGE + 3)? })
 }
 
 /// The change of a row of `change_columns`.
@@ -138,6 +148,11 @@ pub(super) fn state_vals(record: &Record) -> Vec<Val> {
         (&content.merchant).into(),
         (&content.description).into(),
         content.occurred_at_us.into(),
+        (&content.account).into(),
+        content.pending.into(),
+        record.links.split_of.map(Uuid::into_bytes).into(),
+        record.links.is_split.into(),
+        record.links.paired_with.map(Uuid::into_bytes).into(),
     ]
 }
 
@@ -148,6 +163,13 @@ pub(super) fn position_vals(position: Option<&Position>) -> [Val; 3] {
         position.map(|position| position.partition).into(),
         position.map(|position| position.offset).into(),
     ]
+}
+
+fn opt_id(row: &Row, at: usize) -> Result<Option<Uuid>, DatasyncError> {
+    match row.values().get(at) {
+        Some(Val::Null) => Ok(None),
+        _ => Ok(Some(Uuid::from_bytes(row.id(at)?))),
+    }
 }
 
 fn identity(row: &Row) -> Result<Identity, DatasyncError> {
@@ -169,6 +191,13 @@ fn state(row: &Row, at: usize, id: Uuid, identity: Arc<Identity>) -> Result<Arc<
         merchant: row.text(at + 7)?.to_owned(),
         description: row.text(at + 8)?.to_owned(),
         occurred_at_us: row.i64(at + 9)?,
+        account: row.text(at + 10)?.to_owned(),
+        pending: row.bool(at + 11)?,
     };
-    Ok(Arc::new(Record { id, identity, version: row.i64(at)?, content, deleted: row.bool(at + 1)? }))
+    let links = Links {
+        split_of: opt_id(row, at + 12)?,
+        is_split: row.bool(at + 13)?,
+        paired_with: opt_id(row, at + 14)?,
+    };
+    Ok(Arc::new(Record { id, identity, version: row.i64(at)?, content, links, deleted: row.bool(at + 1)? }))
 }

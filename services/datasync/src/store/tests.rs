@@ -13,6 +13,9 @@ pathway_store::suite!(
     a_listing_goes_on_where_the_page_before_ended,
     the_feed_skips_what_is_filtered,
     g14_other_money_under_a_known_name_is_set_apart,
+    g16_g17_what_was_posted_keeps_both_names_over_a_restart,
+    g10_a_split_is_one_commit_and_follows_its_line,
+    g09_transfers_are_paired_once_and_stay_apart_when_taken_apart,
 );
 
 fn content(minor: i64, day: i64) -> Content {
@@ -24,6 +27,8 @@ fn content(minor: i64, day: i64) -> Content {
         merchant: String::new(),
         description: String::new(),
         occurred_at_us: 0,
+        account: String::new(),
+        pending: false,
     }
 }
 
@@ -34,7 +39,7 @@ fn identity(user: &str, source: &str, key: &str) -> Arc<Identity> {
 
 fn write(key: &str, content: Option<Content>, offset: Option<i64>) -> Write {
     let position = offset.map(|offset| Position { epoch: "log".to_owned(), partition: 3, offset });
-    Write { identity: identity("u", "event", key), content, position, origin: Origin::Live }
+    Write { identity: identity("u", "event", key), content, position, origin: Origin::Live, replaces: None }
 }
 
 async fn open(scratch: &Scratch) -> Store {
@@ -196,4 +201,82 @@ async fn g14_other_money_under_a_known_name_is_set_apart(scratch: &Scratch) {
     assert_eq!(apart, [(999, 1), (200, 2)]);
     let changes = store.changes(0, 10, Some(Origin::History)).await.unwrap().changes;
     assert_eq!(changes[0].after.content, content(100, 1));
+}
+
+/// A write without a place in a log, of an account.
+fn held(key: &str, account: &str, content: Content, replaces: Option<&str>) -> Write {
+    let content = Content { account: account.to_owned(), ..content };
+    let replaces = replaces.map(|key| identity("u", "event", key));
+    Write { replaces, ..write(key, Some(content), None) }
+}
+
+async fn g16_g17_what_was_posted_keeps_both_names_over_a_restart(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let pending = Content { pending: true, ..content(100, 1) };
+    let first = store.write(vec![held("p", "card", pending.clone(), None)], 1).await.unwrap();
+    let posted = held("q", "card", content(121, 2), Some("p"));
+    let second = store.write(vec![posted.clone()], 2).await.unwrap();
+    let (before, after) = (first[0].record.clone().unwrap(), second[0].record.clone().unwrap());
+    assert_eq!((before.id, after.version, &*after.content.category), (after.id, 2, "even"));
+
+    let store = open(scratch).await;
+    assert_eq!(store.write(vec![posted], 3).await.unwrap()[0].change, None);
+    let late = vec![held("p", "card", pending, None), write("p", None, None)];
+    assert!(store.write(late, 4).await.unwrap().iter().all(|outcome| outcome.change.is_none()));
+    let gone = store.write(vec![write("q", None, None)], 5).await.unwrap();
+    assert_eq!(gone[0].record.as_ref().map(|record| (record.id, record.deleted)), Some((after.id, true)));
+}
+
+async fn g10_a_split_is_one_commit_and_follows_its_line(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let line = store.write(vec![held("a", "card", content(100, 1), None)], 1).await.unwrap();
+    let id = line[0].record.as_ref().unwrap().id;
+    let part = |minor, category: &str| Part {
+        amount: Money::new(minor, Currency::parse("USD").unwrap()),
+        category: category.to_owned(),
+        description: String::new(),
+    };
+    let user = || "u".to_owned();
+    let stranger = store.split("other".to_owned(), id, vec![part(60, "x"), part(40, "y")], 2).await;
+    assert!(matches!(stranger, Err(DatasyncError::Link(crate::error::LinkError::Unknown))));
+    let tied = store.split(user(), id, vec![part(60, "x"), part(40, "y")], 2).await.unwrap();
+    let amounts: Vec<i64> = tied.records.iter().map(|record| record.content.amount.minor()).collect();
+    assert_eq!((amounts, tied.sequence), (vec![100, 60, 40], 4));
+    assert_eq!(tied.records[1].links.split_of, Some(id));
+    // The line moves; so do its parts, in the same commit.
+    store.write(vec![held("a", "card", content(100, 9), None)], 3).await.unwrap();
+    let page = store.changes(4, 10, None).await.unwrap();
+    let moved: Vec<i64> = page.changes.iter().map(|change| change.after.content.date.epoch_days()).collect();
+    assert_eq!(moved, [9, 9, 9]);
+    // Its money changes; it is whole again.
+    store.write(vec![held("a", "card", content(102, 9), None)], 4).await.unwrap();
+    let standing = Listing { user_id: user(), category: None, show_deleted: false, after: None, limit: 10 };
+    let records = store.list(&standing).await.unwrap();
+    assert_eq!((records.len(), records[0].links.is_split), (1, false));
+}
+
+async fn g09_transfers_are_paired_once_and_stay_apart_when_taken_apart(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let income = |minor, day| Content { kind: LineKind::Income, ..content(minor, day) };
+    let lines = vec![
+        held("out", "checking", content(500, 1), None),
+        held("in", "savings", income(500, 3), None),
+        held("twice", "checking", content(700, 1), None),
+        held("one", "savings", income(700, 2), None),
+        held("two", "card", income(700, 2), None),
+    ];
+    let written = store.write(lines, 1).await.unwrap();
+    let id = |index: usize| written[index].record.as_ref().unwrap().id;
+    let day = |days| CivilDate::from_epoch_days(days).unwrap();
+    let period = Period::new(day(0), day(30)).unwrap();
+    let paired = store.pair_all("u".to_owned(), period, 2).await.unwrap();
+    let pairs: Vec<[Uuid; 2]> = paired.pairs.iter().map(|pair| pair.clone().map(|leg| leg.id)).collect();
+    assert_eq!(pairs, [[id(0), id(1)]]);
+    assert_eq!((paired.ties.len(), paired.ties[0].len(), paired.sequence), (1, 3, 7));
+    assert!(store.pair_all("u".to_owned(), period, 3).await.unwrap().pairs.is_empty(), "once");
+    store.pair("u".to_owned(), [id(3), id(2)], 4).await.unwrap();
+    let apart = store.unpair("u".to_owned(), id(1), 5).await.unwrap();
+    assert_eq!(apart.records.iter().map(|record| record.id).collect::<Vec<_>>(), [id(1), id(0)]);
+    assert!(store.pair_all("u".to_owned(), period, 6).await.unwrap().pairs.is_empty(), "it stays apart");
+    store.pair("u".to_owned(), [id(0), id(1)], 7).await.unwrap();
 }

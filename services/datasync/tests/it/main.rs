@@ -3,5 +3,6 @@
 
 mod feed;
 mod import;
+mod links;
 mod service;
 mod writes;

@@ -63,7 +63,8 @@ pub(crate) fn event(key: &str, cents: Option<i64>, offset: i64) -> pb::RecordWri
         ..types::Record::default()
     };
     let position = pb::Position { epoch: "log".to_owned(), partition: 1, offset };
-    pb::RecordWrite { record: Some(record), position: Some(position), origin: types::Origin::Live.into() }
+    let origin = types::Origin::Live.into();
+    pb::RecordWrite { record: Some(record), position: Some(position), origin, replaces: None }
 }
 
 /// Writes a batch and answers the results.

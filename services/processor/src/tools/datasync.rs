@@ -58,7 +58,9 @@ impl DatasyncWrite {
             partition: item.position.partition,
             offset: item.position.offset,
         };
-        Ok(api::RecordWrite { record: Some(record), position: Some(position), origin: Origin::Live.into() })
+        let replaces = Reader::replaces(&item.args["record"]);
+        let origin = Origin::Live.into();
+        Ok(api::RecordWrite { record: Some(record), position: Some(position), origin, replaces })
     }
 }
 

@@ -18,8 +18,15 @@ pub(crate) struct Reader {
 }
 
 /// How long texts may be, in bytes. Datasync has the same limits: what it would refuse is refused here already, when somebody can still be told.
-const LONGEST: [(&str, usize); 5] =
-    [("user_id", 256), ("id", 512), ("category", 256), ("merchant", 64 * 1024), ("description", 64 * 1024)];
+const LONGEST: [(&str, usize); 7] = [
+    ("user_id", 256),
+    ("id", 512),
+    ("replaces", 512),
+    ("account", 256),
+    ("category", 256),
+    ("merchant", 64 * 1024),
+    ("description", 64 * 1024),
+];
 
 // === impl Reader ===
 
@@ -32,11 +39,7 @@ impl Reader {
         }
         let mut record = Record {
             user_id: text(event, "user_id"),
-            identity: Some(RecordIdentity {
-                source: "event".to_owned(),
-                account: String::new(),
-                key: text(event, "id"),
-            }),
+            identity: Some(identity(text(event, "id"))),
             deleted: event.get("deleted") == Some(&Value::Bool(true)),
             ..Record::default()
         };
@@ -45,6 +48,11 @@ impl Reader {
         }
         check.done()?;
         Ok(record)
+    }
+
+    /// The pending line that an event posts, by the id of the event that told of it.
+    pub(crate) fn replaces(event: &Value) -> Option<RecordIdentity> {
+        Some(text(event, "replaces")).filter(|id| !id.is_empty()).map(identity)
     }
 
     fn content(&self, event: &Value, record: &mut Record, check: &mut Check) {
@@ -64,6 +72,8 @@ impl Reader {
         record.category = category_key(&text(event, "category"));
         record.merchant = text(event, "merchant");
         record.description = text(event, "description");
+        record.account = text(event, "account");
+        record.pending = event.get("pending") == Some(&Value::Bool(true));
     }
 
     /// The amount; none also where there is no number, which the schema has said already.
@@ -80,6 +90,11 @@ impl Reader {
         };
         check.take("amount", Money::parse(&digits, currency).and_then(Money::of_line))
     }
+}
+
+/// What an event's id names.
+fn identity(id: String) -> RecordIdentity {
+    RecordIdentity { source: "event".to_owned(), account: String::new(), key: id }
 }
 
 #[cfg(test)]
@@ -113,6 +128,16 @@ mod tests {
         assert_eq!(read(wrong).unwrap_err(), ["amount", "transaction_date"]);
         let wrong = r#"{"id":"1","user_id":"u","amount":1,"currency":"XX","transaction_date":"2026-01-01"}"#;
         assert_eq!(read(wrong).unwrap_err(), ["currency"]);
+    }
+
+    #[test]
+    fn g17_an_event_names_the_pending_line_that_it_posts() {
+        let event = serde_json::json!({"id": "2", "replaces": "1"});
+        assert_eq!(Reader::replaces(&event).unwrap().key, "1");
+        assert_eq!(Reader::replaces(&serde_json::json!({"id": "2", "replaces": null})), None);
+        let pending = r#"{"id":"1","user_id":"u","amount":1,"category":"x","transaction_date":"2026-11-03","account":"card","pending":true}"#;
+        let record = read(pending).unwrap();
+        assert_eq!((record.account.as_str(), record.pending), ("card", true));
     }
 
     #[test]

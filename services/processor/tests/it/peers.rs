@@ -138,6 +138,34 @@ impl DatasyncService for Script {
     ) -> Result<Response<datasync::ImportStatementResponse>, Status> {
         unasked()
     }
+
+    async fn split_record(
+        &self,
+        _: Request<datasync::SplitRecordRequest>,
+    ) -> Result<Response<datasync::SplitRecordResponse>, Status> {
+        unasked()
+    }
+
+    async fn pair_transfers(
+        &self,
+        _: Request<datasync::PairTransfersRequest>,
+    ) -> Result<Response<datasync::PairTransfersResponse>, Status> {
+        unasked()
+    }
+
+    async fn pair_records(
+        &self,
+        _: Request<datasync::PairRecordsRequest>,
+    ) -> Result<Response<datasync::PairRecordsResponse>, Status> {
+        unasked()
+    }
+
+    async fn unpair_record(
+        &self,
+        _: Request<datasync::UnpairRecordRequest>,
+    ) -> Result<Response<datasync::UnpairRecordResponse>, Status> {
+        unasked()
+    }
 }
 
 /// Refuses the poison, and tells the user of each change that it is there.
