@@ -5,7 +5,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run mesh test crash simulate verify fmt lint doc proto bench deny
+.PHONY: help build run mesh test crash faults simulate verify fmt lint doc proto bench deny
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ endif
 crash: ## Kill the processes at random moments, 200 rounds (PATHWAY_SEED=N repeats a run)
 	$(CARGO) build --workspace --bins
 	PATHWAY_CRASH_ROUNDS=$${PATHWAY_CRASH_ROUNDS:-200} $(CARGO) test -p pathway-tests --test it kills_at_random_moments -- --nocapture
+
+faults: ## Do each kind of fault to real processes over real sockets, and print what callers see and how long it takes (a full disk needs root)
+	$(CARGO) build --workspace --bins
+	$(CARGO) test -p pathway-tests --test it faults:: -- --nocapture --test-threads=1
 
 simulate: ## Run the services over a bad network, 200 rounds (PATHWAY_SEED=N begins with another)
 	PATHWAY_SIMULATION_ROUNDS=$${PATHWAY_SIMULATION_ROUNDS:-200} $(CARGO) test -p pathway-tests --test it a_bad_network -- --nocapture

@@ -8,6 +8,7 @@ mod bad_input;
 mod bench;
 mod command_line;
 mod crash;
+mod faults;
 mod fuzz;
 mod history;
 mod import;

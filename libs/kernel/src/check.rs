@@ -35,6 +35,12 @@ impl Check {
         }
     }
 
+    /// The id of a call, which may be left out: a UUID.
+    pub fn request_id(&mut self, field: &str, id: &str) {
+        let is_id = id.is_empty() || uuid::Uuid::try_parse(id).is_ok();
+        self.note(field, (!is_id).then_some("is no UUID: take a new one for each request"));
+    }
+
     /// A list of at most `most` items.
     pub fn at_most(&mut self, field: &str, count: usize, most: usize) {
         let problem = || format!("has {count} items; a call may have {most}: make several");
@@ -90,11 +96,14 @@ mod tests {
         check.text("b", "long", 3);
         assert_eq!(check.take::<i32, _>("c", Err("is no number")), None);
         check.at_most("d", 5, 4);
+        check.request_id("no", "");
+        check.request_id("no", "0192f0c1-2345-7abc-8def-0123456789ab");
+        check.request_id("id", "17");
         assert_eq!(check.page_size("e", -1, 10, 20), -1);
         assert_eq!(check.page_size("f", 0, 10, 20), 10);
         assert_eq!(check.page_size("f", 100, 10, 20), 20);
         assert!(!check.is_clean());
         let fields: Vec<String> = check.done().unwrap_err().into_iter().map(|v| v.field).collect();
-        assert_eq!(fields, ["a", "b", "c", "d", "e"]);
+        assert_eq!(fields, ["a", "b", "c", "d", "id", "e"]);
     }
 }

@@ -31,6 +31,9 @@ pub enum StoreError {
     /// A statement broke a constraint of the schema.
     #[error("a constraint of the schema was broken")]
     Constraint(#[source] Source),
+    /// A call came under the id of another one.
+    #[error("this request_id was used for another request")]
+    RequestIdReused,
     /// A row does not have what the code expects: a defect.
     #[error("column {index} is not {expected}")]
     Column {
@@ -154,6 +157,10 @@ impl From<StoreError> for Fault {
                 Self::new(Code::Aborted, "STORE_CONFLICT", "lost a race with other writers; try again")
                     .with_retry_after(RACE)
                     .with_source(error)
+            }
+            StoreError::RequestIdReused => {
+                let message = "this request_id was used for another request within a day: take a new UUID for each request";
+                Self::new(Code::AlreadyExists, "REQUEST_ID_REUSED", message)
             }
             StoreError::Constraint(_)
             | StoreError::Column { .. }

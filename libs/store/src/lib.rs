@@ -8,6 +8,8 @@
 //! - [`Db::read`] runs a closure over one snapshot, [`Db::query`] one statement.
 //! - [`Migration`]s are embedded, numbered and checksummed; [`Db::open`] applies what is missing.
 //!
+//! - [`Once`] keeps the answer of a call beside what the call did, so that the same call again is answered and not done again.
+//!
 //! One conformance suite, in `tests/it`, runs on both. With the feature `testing`, the module `testing` gives other crates the throw-away
 //! databases to do the same.
 //!
@@ -26,6 +28,7 @@ mod db;
 mod dialect;
 mod error;
 mod migration;
+mod once;
 mod postgres;
 mod sqlite;
 #[cfg(feature = "testing")]
@@ -37,5 +40,6 @@ pub use config::{Pages, StoreConfig, StoreKind, StoreSettings};
 pub use db::Db;
 pub use error::StoreError;
 pub use migration::Migration;
+pub use once::{Once, REQUESTS, WINDOW};
 pub use tx::Tx;
 pub use value::{Row, Val};

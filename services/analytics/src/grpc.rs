@@ -135,21 +135,21 @@ impl AnalyticsService for Figures {
         &self,
         request: Request<api::ListTrendsRequest>,
     ) -> Result<Response<api::ListTrendsResponse>, Status> {
-        summary::trends(self, own(request, |message| &mut message.user_id)?).await
+        summary::trends(self, request.into_inner()).await
     }
 
     async fn get_summary(
         &self,
         request: Request<api::GetSummaryRequest>,
     ) -> Result<Response<api::GetSummaryResponse>, Status> {
-        summary::summary(self, own(request, |message| &mut message.user_id)?).await
+        summary::summary(self, request.into_inner()).await
     }
 
     async fn get_budget_status(
         &self,
         request: Request<api::GetBudgetStatusRequest>,
     ) -> Result<Response<api::GetBudgetStatusResponse>, Status> {
-        summary::budget_status(self, own(request, |message| &mut message.user_id)?).await
+        summary::budget_status(self, request.into_inner()).await
     }
 }
 

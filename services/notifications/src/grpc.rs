@@ -15,6 +15,7 @@ use pathway_proto::pathway::notifications::v1::notifications_service_server::{
 use pathway_rpc::{
     Identity, MAX_MESSAGE_BYTES, Position, Routes, expiring, ok_item_status, own, status, to_item_status,
 };
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -109,10 +110,15 @@ impl NotificationsService for Notices {
         &self,
         request: Request<api::MarkAllReadRequest>,
     ) -> Result<Response<api::MarkAllReadResponse>, Status> {
-        let request = own(request, |message| &mut message.user_id)?;
-        refuse(check_user(&request.user_id))?;
+        let mut request = own(request, |message| &mut message.user_id)?;
+        let mut check = check_user(&request.user_id);
+        check.request_id("request_id", &request.request_id);
+        refuse(check)?;
+        let id = std::mem::take(&mut request.request_id);
+        let encoded = request.encode_to_vec();
         let up_to = if request.up_to_sequence <= 0 { i64::MAX } else { request.up_to_sequence };
-        let marked = self.mark_all(request.user_id, up_to).await.map_err(status)?;
+        let call = (!id.is_empty()).then_some((id.as_str(), encoded.as_slice()));
+        let marked = self.mark_all(request.user_id, up_to, call).await.map_err(status)?;
         Ok(Response::new(api::MarkAllReadResponse { marked: marked.marked, unread: marked.unread }))
     }
 

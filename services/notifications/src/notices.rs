@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use pathway_kernel::{Clock, Violation};
+use pathway_store::Once;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -105,13 +106,17 @@ impl Notices {
         Ok(marked)
     }
 
-    /// Marks all up to a sequence as read; answers how many were unread before, and how many are then.
+    /// Marks all up to a sequence as read; answers how many were unread before, and how many are then. A call that has an id, here with its encoded request, is
+    /// done once.
     pub(crate) async fn mark_all(
         &self,
         user_id: String,
         up_to: i64,
+        call: Option<(&str, &[u8])>,
     ) -> Result<MarkedAll, NotificationsError> {
-        let mut marked = self.store.mark_all(user_id, up_to, self.clock.now_us()).await?;
+        let now_us = self.clock.now_us();
+        let once = call.map(|(id, request)| Once::new("MarkAllRead", id, request, now_us));
+        let mut marked = self.store.mark_all(user_id, up_to, now_us, once).await?;
         self.feeds.publish(marked.news.take());
         Ok(marked)
     }

@@ -13,7 +13,7 @@ mod marks;
 mod rows;
 mod send;
 
-use pathway_store::{Db, Migration, StoreConfig, StoreError, Tx, Val};
+use pathway_store::{Db, Migration, Once, REQUESTS, StoreConfig, StoreError, Tx, Val};
 use uuid::Uuid;
 
 use crate::error::NotificationsError;
@@ -22,9 +22,10 @@ use crate::notice::{Mark, Notice, Stored};
 pub(crate) use marks::{Marked, MarkedAll};
 use rows::{all_stored, columns};
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration { number: 1, name: "notices", sql: include_str!("../migrations/0001_notices.sql") },
     Migration { number: 2, name: "changes", sql: include_str!("../migrations/0002_changes.sql") },
+    REQUESTS,
 ];
 
 const LIST_ALL: &str = concat!(
@@ -153,14 +154,26 @@ impl Store {
         self.db.write_locking(move |tx| marks::mark(tx, &user_id, &ids, mark, now_us)).await
     }
 
-    /// Marks all up to a sequence as read; answers how many were unread before, and how many are then.
+    /// Marks all up to a sequence as read; answers how many were unread before, and how many are then. A call that has an id is done once.
     pub(crate) async fn mark_all(
         &self,
         user_id: String,
         up_to: i64,
         now_us: i64,
+        once: Option<Once>,
     ) -> Result<MarkedAll, NotificationsError> {
-        self.db.write_locking(move |tx| marks::mark_all(tx, &user_id, up_to, now_us)).await
+        self.db
+            .write_locking(move |tx| {
+                let Some(once) = &once else { return marks::mark_all(tx, &user_id, up_to, now_us) };
+                if let Some(before) = once.begin(tx)? {
+                    let (marked, unread) = serde_json::from_slice(&before)?;
+                    return Ok(MarkedAll { marked, unread, news: None });
+                }
+                let all = marks::mark_all(tx, &user_id, up_to, now_us)?;
+                once.end(tx, &serde_json::to_vec(&(all.marked, all.unread))?)?;
+                Ok(all)
+            })
+            .await
     }
 }
 

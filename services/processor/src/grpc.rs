@@ -28,10 +28,10 @@ use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::processing::Processing;
 use crate::store::{LetterFilter, Start};
-use checks::{Page, at_most, named, refuse, required_id};
+use checks::{Page, at_most, named, once, refuse, required_id};
 use convert::{
     chosen, from_event, from_execution_filter, from_letter_filter, to_dead_letter, to_execution, to_group,
-    to_position, to_result, to_whole_dead_letter,
+    to_position, to_result, to_whole_dead_letter, unsealed,
 };
 
 /// The most items of one call.
@@ -58,12 +58,19 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::PublishRequest>,
     ) -> Result<Response<api::PublishResponse>, GrpcStatus> {
-        let request = request.into_inner();
+        let mut request = request.into_inner();
         let mut check = Check::default();
         check.required("topic", &request.topic, LONGEST_NAME);
         check.at_most("events", request.events.len(), MOST_ITEMS);
+        check.request_id("request_id", &request.request_id);
         refuse(check)?;
+        let id = std::mem::take(&mut request.request_id);
+        let once = once("Publish", &id, &request, self.clock.now_us());
         let events = request.events.into_iter().map(from_event).collect();
+        if let Some(once) = once {
+            let answer = self.publish_once(&request.topic, events, once, convert::seal).await;
+            return unsealed(&answer.map_err(status)?);
+        }
         let results = self.publish(&request.topic, events).await.map_err(status)?;
         let results = results.into_iter().map(to_result).collect();
         Ok(Response::new(api::PublishResponse { results }))
@@ -331,17 +338,20 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::ReplayTopicRequest>,
     ) -> Result<Response<api::ReplayTopicResponse>, GrpcStatus> {
-        let request = request.into_inner();
+        let mut request = request.into_inner();
         let mut check = Check::default();
+        check.request_id("request_id", &request.request_id);
         check.required("pathway", &request.pathway, LONGEST_NAME);
         check.text("version", &request.version, LONGEST_NAME);
         check.note("from_time_us", (request.from_time_us < 0).then_some("must not be negative"));
         check.note("rate", (request.rate < 0).then_some("must not be negative"));
         refuse(check)?;
+        let id = std::mem::take(&mut request.request_id);
+        let once = once("ReplayTopic", &id, &request, self.clock.now_us());
         let (from_us, rate) = (request.from_time_us, request.rate.into());
-        let replay = self.start_replay(&request.pathway, &request.version, from_us, rate).await;
-        let replay = Some(replays::to_replay(&replay.map_err(status)?));
-        Ok(Response::new(api::ReplayTopicResponse { replay }))
+        let answer =
+            self.start_replay(&request.pathway, &request.version, from_us, rate, once, replays::seal).await;
+        unsealed(&answer.map_err(status)?)
     }
 
     async fn list_replays(

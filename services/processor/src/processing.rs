@@ -2,6 +2,7 @@
 
 mod admission;
 mod dead_letters;
+mod once;
 mod pathways;
 mod replays;
 mod steps;
@@ -55,12 +56,28 @@ impl Processing {
         topic: &str,
         events: Vec<Envelope>,
     ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
+        let checked = self.check(topic, events)?;
+        let good: Vec<NewEvent> = checked.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
+        let positions = if good.is_empty() { Vec::new() } else { self.append(topic, good).await? };
+        let mut positions = positions.into_iter();
+        Ok(checked
+            .into_iter()
+            .map(|event| event.and_then(|_| positions.next().ok_or(ProcessorError::Ending)))
+            .collect())
+    }
+
+    /// Which events are any good; there is room for those of their keys.
+    fn check(
+        &self,
+        topic: &str,
+        events: Vec<Envelope>,
+    ) -> Result<Vec<Result<NewEvent, ProcessorError>>, ProcessorError> {
         let owner = self.owner(topic)?;
         let traceparent = pathway_telemetry::current().traceparent;
         let now_us = self.clock.now_us();
         // An event that is let in must not overtake one of its key that was not.
         let mut full = HashSet::new();
-        let checked: Vec<Result<NewEvent, ProcessorError>> = events
+        let checked = events
             .into_iter()
             .map(|event| {
                 let event = Envelope { traceparent: traceparent.clone(), ..event };
@@ -72,13 +89,7 @@ impl Processing {
                 admitted.map(|()| event)
             })
             .collect();
-        let good: Vec<NewEvent> = checked.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
-        let positions = if good.is_empty() { Vec::new() } else { self.append(topic, good).await? };
-        let mut positions = positions.into_iter();
-        Ok(checked
-            .into_iter()
-            .map(|event| event.and_then(|_| positions.next().ok_or(ProcessorError::Ending)))
-            .collect())
+        Ok(checked)
     }
 
     /// Waits until these events have been processed.

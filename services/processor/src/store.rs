@@ -6,7 +6,7 @@ mod executions;
 mod pathways;
 mod replays;
 
-use pathway_store::{Db, Migration, StoreConfig, StoreError, Val};
+use pathway_store::{Db, Migration, Once, REQUESTS, StoreConfig, StoreError, Val};
 use pathway_topics::Topics;
 
 use crate::error::ProcessorError;
@@ -16,13 +16,14 @@ pub(crate) use executions::{Execution, ExecutionFilter, NodeRecord, Status, Trim
 pub(crate) use pathways::{Activation, Origin, Start, Version};
 pub(crate) use replays::{Replay, ReplayState, ReplayStep, is_replay};
 
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration { number: 1, name: "executions", sql: include_str!("../migrations/0001_executions.sql") },
     Migration { number: 2, name: "resolutions", sql: include_str!("../migrations/0002_resolutions.sql") },
     Migration { number: 3, name: "pathways", sql: include_str!("../migrations/0003_pathways.sql") },
     Migration { number: 4, name: "inspection", sql: include_str!("../migrations/0004_inspection.sql") },
     Migration { number: 5, name: "replays", sql: include_str!("../migrations/0005_replays.sql") },
     Migration { number: 6, name: "calls", sql: include_str!("../migrations/0006_calls.sql") },
+    REQUESTS,
 ];
 
 /// What a batch leaves behind.
@@ -55,6 +56,12 @@ impl Store {
     /// The database, for the topics that live beside these tables.
     pub(crate) fn db(&self) -> Db {
         self.db.clone()
+    }
+
+    /// What the same call was answered before, if it was done.
+    pub(crate) async fn answered(&self, once: &Once) -> Result<Option<Vec<u8>>, ProcessorError> {
+        let once = once.clone();
+        Ok(self.db.read(move |tx| once.find(tx)).await?)
     }
 
     /// Keeps what a batch left behind and its offset, in one transaction.

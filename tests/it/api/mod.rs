@@ -2,7 +2,11 @@
 //!
 //! Which services, methods and fields there are is read from the descriptor set, so an RPC that is added is asked as well.
 
+mod grpcurl;
+mod health;
 mod hostile;
+mod once;
 mod refusals;
 mod services;
 mod walk;
+mod web;

@@ -105,7 +105,8 @@ async fn set_budget(services: &Services, user: &str) {
 }
 
 async fn publish(services: &Services, events: Vec<processor::Event>) -> Vec<processor::EventPosition> {
-    let request = processor::PublishRequest { topic: "transactions".to_owned(), events };
+    let request =
+        processor::PublishRequest { topic: "transactions".to_owned(), events, ..Default::default() };
     let results = services.processor.clone().publish(request).await.unwrap().into_inner().results;
     let accepted = results.into_iter().map(|result| match result.result.unwrap() {
         processor::publish_result::Result::Accepted(position) => Ok(position),

@@ -94,7 +94,8 @@ impl Clients {
         }
         };
         let events = vec![event("t1", 60.0), event("t2", 39.0)];
-        let publish = processor::PublishRequest { topic: "transactions".to_owned(), events };
+        let publish =
+            processor::PublishRequest { topic: "transactions".to_owned(), events, ..Default::default() };
         let published = self.processor.publish(publish).await.unwrap().into_inner();
         let position = |result: processor::PublishResult| match result.result {
             Some(processor::publish_result::Result::Accepted(position)) => Some(position),

@@ -923,7 +923,7 @@ pub mod analytics_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Sets limits. A limit that differs from the one in force opens a new revision for its category.
+        /// Sets limits. A limit that differs from the one in force opens a new revision for its category; a repeated call finds no difference.
         pub async fn set_budgets(
             &mut self,
             request: impl tonic::IntoRequest<super::SetBudgetsRequest>,
@@ -1199,7 +1199,7 @@ pub mod analytics_service_server {
             tonic::Response<super::GetSpendingResponse>,
             tonic::Status,
         >;
-        /// Sets limits. A limit that differs from the one in force opens a new revision for its category.
+        /// Sets limits. A limit that differs from the one in force opens a new revision for its category; a repeated call finds no difference.
         async fn set_budgets(
             &self,
             request: tonic::Request<super::SetBudgetsRequest>,

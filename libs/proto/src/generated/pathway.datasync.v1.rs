@@ -452,7 +452,8 @@ pub mod datasync_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Writes a batch of records in one transaction. Items are applied in order; each succeeds or fails by itself.
+        /// Writes a batch of records in one transaction. Items are applied in order; each succeeds or fails by itself. A repeated write changes nothing: equal
+        /// content makes no version, and a position that has been seen answers as it did.
         pub async fn write_records(
             &mut self,
             request: impl tonic::IntoRequest<super::WriteRecordsRequest>,
@@ -757,7 +758,8 @@ pub mod datasync_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with DatasyncServiceServer.
     #[async_trait]
     pub trait DatasyncService: std::marker::Send + std::marker::Sync + 'static {
-        /// Writes a batch of records in one transaction. Items are applied in order; each succeeds or fails by itself.
+        /// Writes a batch of records in one transaction. Items are applied in order; each succeeds or fails by itself. A repeated write changes nothing: equal
+        /// content makes no version, and a position that has been seen answers as it did.
         async fn write_records(
             &self,
             request: tonic::Request<super::WriteRecordsRequest>,

@@ -160,6 +160,10 @@ pub struct MarkAllReadRequest {
     /// Only those up to this sequence number; 0 for all. Lets a client mark just what it has shown.
     #[prost(int64, tag = "2")]
     pub up_to_sequence: i64,
+    /// A UUID that names this call, new for each request. The same call again under its id, within 24 hours, is answered as it was and not done
+    /// again. ALREADY_EXISTS where another request had the id. Empty: each call is done.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
 }
 /// What was marked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -474,7 +478,7 @@ pub mod notifications_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Marks notices as read or unread, by id; each item has its own outcome.
+        /// Marks notices as read or unread, by id; each item has its own outcome. A repeated call is harmless.
         pub async fn mark_notices(
             &mut self,
             request: impl tonic::IntoRequest<super::MarkNoticesRequest>,
@@ -504,7 +508,8 @@ pub mod notifications_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Marks all of a user's notices as read, up to a sequence number.
+        /// Marks all of a user's notices as read, up to a sequence number. Without one, a repeated call would mark what came in between and was not shown, so give
+        /// the one or a `request_id`.
         pub async fn mark_all_read(
             &mut self,
             request: impl tonic::IntoRequest<super::MarkAllReadRequest>,
@@ -655,7 +660,7 @@ pub mod notifications_service_server {
             tonic::Response<super::ListNoticesResponse>,
             tonic::Status,
         >;
-        /// Marks notices as read or unread, by id; each item has its own outcome.
+        /// Marks notices as read or unread, by id; each item has its own outcome. A repeated call is harmless.
         async fn mark_notices(
             &self,
             request: tonic::Request<super::MarkNoticesRequest>,
@@ -663,7 +668,8 @@ pub mod notifications_service_server {
             tonic::Response<super::MarkNoticesResponse>,
             tonic::Status,
         >;
-        /// Marks all of a user's notices as read, up to a sequence number.
+        /// Marks all of a user's notices as read, up to a sequence number. Without one, a repeated call would mark what came in between and was not shown, so give
+        /// the one or a `request_id`.
         async fn mark_all_read(
             &self,
             request: tonic::Request<super::MarkAllReadRequest>,

@@ -33,6 +33,10 @@ pub struct PublishRequest {
     /// At most 4096 items.
     #[prost(message, repeated, tag = "2")]
     pub events: ::prost::alloc::vec::Vec<Event>,
+    /// A UUID that names this call, new for each request. The same call again under its id, within 24 hours, is answered as it was and not done
+    /// again. ALREADY_EXISTS where another request had the id. Empty: each call is done.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
 }
 /// One result for each event, in order.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -774,6 +778,10 @@ pub struct ReplayTopicRequest {
     /// At most so many events a second; 0 for as many as can be run.
     #[prost(int32, tag = "4")]
     pub rate: i32,
+    /// A UUID that names this call, new for each request. The same call again under its id, within 24 hours, is answered as it was and not done
+    /// again. ALREADY_EXISTS where another request had the id. Empty: each call is done.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
 }
 /// A replay that has begun.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1165,7 +1173,7 @@ pub mod processor_service_client {
         }
         /// Appends events to a topic. An accepted event is on disk when the call returns. Each item is accepted or refused by itself. RESOURCE_EXHAUSTED,
         /// with a RetryInfo detail, where so many events wait already that more would only wait longer: for the call, or for an item whose key alone has
-        /// too many waiting.
+        /// too many waiting. Appended twice is run twice, so a caller that may have to repeat a call gives it a `request_id`.
         pub async fn publish(
             &mut self,
             request: impl tonic::IntoRequest<super::PublishRequest>,
@@ -1462,7 +1470,7 @@ pub mod processor_service_client {
         }
         /// Publishes the events of dead letters again, as they were or corrected. What they had done already is not done again: an event that was not
         /// corrected goes on at the node that failed, where its pathway's version is still the same. Each item is accepted
-        /// or refused by itself; an accepted one waits no more.
+        /// or refused by itself; an accepted one waits no more. Repeated, it says of those that they wait no more.
         pub async fn redrive_dead_letters(
             &mut self,
             request: impl tonic::IntoRequest<super::RedriveDeadLettersRequest>,
@@ -1492,7 +1500,7 @@ pub mod processor_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Puts dead letters aside for good. They keep the reason.
+        /// Puts dead letters aside for good. They keep the reason. Repeated, it says of them that they wait no more.
         pub async fn discard_dead_letters(
             &mut self,
             request: impl tonic::IntoRequest<super::DiscardDeadLettersRequest>,
@@ -1607,7 +1615,8 @@ pub mod processor_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Checks a definition and keeps it. What is kept never changes: the same definition again answers what was kept before.
+        /// Checks a definition and keeps it. What is kept never changes: the same definition again answers what was kept before, so a repeated call is
+        /// harmless.
         pub async fn register_pathway(
             &mut self,
             request: impl tonic::IntoRequest<super::RegisterPathwayRequest>,
@@ -1638,7 +1647,7 @@ pub mod processor_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lets a version run the events that are published from now on. Those published before stay on the version of then. To go back, activate
-        /// the version before.
+        /// the version before. A repeated call is harmless: it activates what is active.
         pub async fn activate_pathway(
             &mut self,
             request: impl tonic::IntoRequest<super::ActivatePathwayRequest>,
@@ -1668,7 +1677,7 @@ pub mod processor_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lets a pathway take no more events. Those published before are still run. FAILED_PRECONDITION where it is not active.
+        /// Lets a pathway take no more events. Those published before are still run. FAILED_PRECONDITION where it is not active, which a repeated call finds too.
         pub async fn deactivate_pathway(
             &mut self,
             request: impl tonic::IntoRequest<super::DeactivatePathwayRequest>,
@@ -1700,7 +1709,7 @@ pub mod processor_service_client {
         }
         /// Runs a pathway's events once more, from an instant on, at the positions that they have: a service that has seen them answers as before, one whose
         /// store was lost is built anew. Answers when it has begun; ListReplays says how far it is. It goes on after a restart. NOT_FOUND where there is
-        /// no such pathway or version.
+        /// no such pathway or version. Each call begins a replay, so a caller that may have to repeat one gives it a `request_id`.
         pub async fn replay_topic(
             &mut self,
             request: impl tonic::IntoRequest<super::ReplayTopicRequest>,
@@ -1760,7 +1769,8 @@ pub mod processor_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Ends a replay before its end. What it has done stays. NOT_FOUND where there is none, FAILED_PRECONDITION where it is over.
+        /// Ends a replay before its end. What it has done stays. NOT_FOUND where there is none, FAILED_PRECONDITION where it is over, which a repeated call
+        /// finds too.
         pub async fn cancel_replay(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelReplayRequest>,
@@ -1807,7 +1817,7 @@ pub mod processor_service_server {
     pub trait ProcessorService: std::marker::Send + std::marker::Sync + 'static {
         /// Appends events to a topic. An accepted event is on disk when the call returns. Each item is accepted or refused by itself. RESOURCE_EXHAUSTED,
         /// with a RetryInfo detail, where so many events wait already that more would only wait longer: for the call, or for an item whose key alone has
-        /// too many waiting.
+        /// too many waiting. Appended twice is run twice, so a caller that may have to repeat a call gives it a `request_id`.
         async fn publish(
             &self,
             request: tonic::Request<super::PublishRequest>,
@@ -1896,7 +1906,7 @@ pub mod processor_service_server {
         >;
         /// Publishes the events of dead letters again, as they were or corrected. What they had done already is not done again: an event that was not
         /// corrected goes on at the node that failed, where its pathway's version is still the same. Each item is accepted
-        /// or refused by itself; an accepted one waits no more.
+        /// or refused by itself; an accepted one waits no more. Repeated, it says of those that they wait no more.
         async fn redrive_dead_letters(
             &self,
             request: tonic::Request<super::RedriveDeadLettersRequest>,
@@ -1904,7 +1914,7 @@ pub mod processor_service_server {
             tonic::Response<super::RedriveDeadLettersResponse>,
             tonic::Status,
         >;
-        /// Puts dead letters aside for good. They keep the reason.
+        /// Puts dead letters aside for good. They keep the reason. Repeated, it says of them that they wait no more.
         async fn discard_dead_letters(
             &self,
             request: tonic::Request<super::DiscardDeadLettersRequest>,
@@ -1934,7 +1944,8 @@ pub mod processor_service_server {
             tonic::Response<super::GetPathwayResponse>,
             tonic::Status,
         >;
-        /// Checks a definition and keeps it. What is kept never changes: the same definition again answers what was kept before.
+        /// Checks a definition and keeps it. What is kept never changes: the same definition again answers what was kept before, so a repeated call is
+        /// harmless.
         async fn register_pathway(
             &self,
             request: tonic::Request<super::RegisterPathwayRequest>,
@@ -1943,7 +1954,7 @@ pub mod processor_service_server {
             tonic::Status,
         >;
         /// Lets a version run the events that are published from now on. Those published before stay on the version of then. To go back, activate
-        /// the version before.
+        /// the version before. A repeated call is harmless: it activates what is active.
         async fn activate_pathway(
             &self,
             request: tonic::Request<super::ActivatePathwayRequest>,
@@ -1951,7 +1962,7 @@ pub mod processor_service_server {
             tonic::Response<super::ActivatePathwayResponse>,
             tonic::Status,
         >;
-        /// Lets a pathway take no more events. Those published before are still run. FAILED_PRECONDITION where it is not active.
+        /// Lets a pathway take no more events. Those published before are still run. FAILED_PRECONDITION where it is not active, which a repeated call finds too.
         async fn deactivate_pathway(
             &self,
             request: tonic::Request<super::DeactivatePathwayRequest>,
@@ -1961,7 +1972,7 @@ pub mod processor_service_server {
         >;
         /// Runs a pathway's events once more, from an instant on, at the positions that they have: a service that has seen them answers as before, one whose
         /// store was lost is built anew. Answers when it has begun; ListReplays says how far it is. It goes on after a restart. NOT_FOUND where there is
-        /// no such pathway or version.
+        /// no such pathway or version. Each call begins a replay, so a caller that may have to repeat one gives it a `request_id`.
         async fn replay_topic(
             &self,
             request: tonic::Request<super::ReplayTopicRequest>,
@@ -1977,7 +1988,8 @@ pub mod processor_service_server {
             tonic::Response<super::ListReplaysResponse>,
             tonic::Status,
         >;
-        /// Ends a replay before its end. What it has done stays. NOT_FOUND where there is none, FAILED_PRECONDITION where it is over.
+        /// Ends a replay before its end. What it has done stays. NOT_FOUND where there is none, FAILED_PRECONDITION where it is over, which a repeated call
+        /// finds too.
         async fn cancel_replay(
             &self,
             request: tonic::Request<super::CancelReplayRequest>,

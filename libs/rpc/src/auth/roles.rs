@@ -75,9 +75,6 @@ const TABLE: [(&str, &[(&str, Access)]); 8] = [
             ("Explain", Own),
             ("ListInsights", Own),
             ("SetInsightFeedback", Own),
-            ("ListTrends", Own),
-            ("GetSummary", Own),
-            ("GetBudgetStatus", Own),
         ],
     ),
     (

@@ -61,12 +61,20 @@ impl Readers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(
             || {
-                let connection = connect(&self.path, self.pages)?;
+                let connection = connect(&self.path, self.pages).map_err(passing)?;
                 connection.execute_batch("PRAGMA query_only = ON")?;
                 Ok(connection)
             },
             Ok,
         )
+    }
+}
+
+/// The store was opened before, so what keeps it from being opened once more, such as too many open files, will pass.
+fn passing(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Open { source, .. } => StoreError::Unavailable(source),
+        other => other,
     }
 }
 

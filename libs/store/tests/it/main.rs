@@ -6,6 +6,7 @@ mod conformance;
 mod crash;
 mod group;
 mod migrations;
+mod once;
 
 use pathway_store::{Db, Migration, StoreError};
 

@@ -118,7 +118,7 @@ async fn read_state_and_count_change_together(scratch: &Scratch) {
         (marked.known, marked.unread)
     };
     let mark_all = async |user: String, up_to| {
-        let marked = store.mark_all(user, up_to, 2).await.unwrap();
+        let marked = store.mark_all(user, up_to, 2, None).await.unwrap();
         (marked.marked, marked.unread)
     };
     assert_eq!(mark(user(), vec![ids[0], ids[0], Uuid::nil()], true).await, (vec![true, true, false], 3));
@@ -141,7 +141,7 @@ async fn marking_twice_at_once_counts_once(scratch: &Scratch) {
         tokio::spawn(async move {
             for id in ids {
                 match marker {
-                    0 => drop(store.mark_all("u".to_owned(), 10, 2).await.unwrap()),
+                    0 => drop(store.mark_all("u".to_owned(), 10, 2, None).await.unwrap()),
                     _ => drop(store.mark("u".to_owned(), vec![id], Mark::Read(true), 2).await.unwrap()),
                 }
             }
@@ -162,13 +162,13 @@ async fn every_change_has_a_higher_number_than_those_before(scratch: &Scratch) {
     assert_eq!(changes(&store, 0).await, [(1, Created, 1), (3, Created, 3), (2, Read, 4)]);
     store.mark(user(), vec![sent[0].id], Mark::Archived(true), 3).await.unwrap();
     assert_eq!(changes(&store, 4).await, [(1, Archived, 5)]);
-    store.mark_all(user(), i64::MAX, 4).await.unwrap();
+    store.mark_all(user(), i64::MAX, 4, None).await.unwrap();
     let last = changes(&store, 5).await;
     assert_eq!(last.iter().map(|change| (change.0, change.1)).collect::<Vec<_>>(), [(3, Read)]);
     let page = store.changes(user(), last[0].2, 10).await.unwrap();
     assert!(page.notices.is_empty() && page.last_change >= last[0].2);
     // What changes nothing gets no number.
-    store.mark_all(user(), i64::MAX, 5).await.unwrap();
+    store.mark_all(user(), i64::MAX, 5, None).await.unwrap();
     store.mark(user(), vec![sent[0].id], Mark::Archived(true), 5).await.unwrap();
     assert_eq!(store.changes(user(), 0, 10).await.unwrap().last_change, page.last_change);
     let inbox = store.list(Listing { which: Which::Inbox, ..all("u") }).await.unwrap();
@@ -231,7 +231,7 @@ async fn news_are_what_the_store_has(scratch: &Scratch) {
     first.news.into_iter().for_each(|news| assert_eq!(take(news), 2));
     let marked = store.mark("u".to_owned(), vec![id], Mark::Read(true), 2).await.unwrap();
     assert_eq!(take(marked.news.unwrap()), 1);
-    let marked = store.mark_all("u".to_owned(), i64::MAX, 3).await.unwrap();
+    let marked = store.mark_all("u".to_owned(), i64::MAX, 3, None).await.unwrap();
     assert_eq!(take(marked.news.unwrap()), 0);
     let stored = store.list(all("u")).await.unwrap().notices;
     for stored in stored {

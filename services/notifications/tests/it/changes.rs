@@ -79,7 +79,7 @@ async fn devices_that_come_and_go_agree_with_the_server() {
     send(client, vec![about("b")]).await;
     let resolve = Notice { action: NoticeAction::Resolve.into(), ..about("over") };
     send(client, vec![resolve]).await;
-    let all = api::MarkAllReadRequest { user_id: "u".to_owned(), up_to_sequence: 10 };
+    let all = api::MarkAllReadRequest { user_id: "u".to_owned(), up_to_sequence: 10, ..Default::default() };
     client.clone().mark_all_read(all).await.unwrap();
 
     let listing = api::ListNoticesRequest {

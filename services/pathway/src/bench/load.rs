@@ -75,7 +75,8 @@ pub(super) async fn publish(mesh: &Mesh, events: Vec<Vec<u8>>) -> Result<Vec<Eve
     let events: Vec<Event> = events.into_iter().map(|data| Event { data, ..Event::default() }).collect();
     let mut cuts = 0;
     loop {
-        let message = PublishRequest { topic: TOPIC.to_owned(), events: events.clone() };
+        let message =
+            PublishRequest { topic: TOPIC.to_owned(), events: events.clone(), ..PublishRequest::default() };
         match answer(mesh.processor.clone().publish(request(message)).await) {
             Ok(response) => {
                 return response.results.into_iter().map(|result| accepted(result.result)).collect();

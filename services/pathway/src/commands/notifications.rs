@@ -62,7 +62,11 @@ async fn show(
         // Only what was shown: a notice that came in meanwhile stays unread.
         let shown = notices.last().map_or(after, |notice| notice.sequence);
         if shown > 0 {
-            let message = MarkAllReadRequest { user_id: user.to_owned(), up_to_sequence: shown };
+            let message = MarkAllReadRequest {
+                user_id: user.to_owned(),
+                up_to_sequence: shown,
+                ..MarkAllReadRequest::default()
+            };
             unread = answer(mesh.notifications.clone().mark_all_read(request(message)).await)?.unread;
         }
     }

@@ -23,6 +23,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Replays) -> Result<Exi
                 version: args.version.clone().unwrap_or_default(),
                 from_time_us: args.from.unwrap_or_default(),
                 rate: args.rate.unwrap_or_default(),
+                ..api::ReplayTopicRequest::default()
             };
             answer(processor.replay_topic(request(message)).await)?.replay
         }

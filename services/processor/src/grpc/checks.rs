@@ -3,6 +3,8 @@
 use pathway_kernel::{Check, Fault};
 use pathway_proto::pathway::processor::v1 as api;
 use pathway_rpc::{Pages, status};
+use pathway_store::Once;
+use prost::Message;
 use tonic::Status as GrpcStatus;
 use uuid::Uuid;
 
@@ -82,6 +84,11 @@ impl Page {
         let before = place.map_or(Uuid::max(), |id| Uuid::try_parse(&id).unwrap_or_default());
         Ok(Self { before, limit, pages })
     }
+}
+
+/// The call of a request, if it has an id, without that.
+pub(super) fn once<M: Message>(method: &'static str, id: &str, request: &M, now_us: i64) -> Option<Once> {
+    (!id.is_empty()).then(|| Once::new(method, id, &request.encode_to_vec(), now_us))
 }
 
 /// Nothing, or the refusal that names everything that is wrong.

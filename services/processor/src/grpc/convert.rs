@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use pathway_kernel::Fault;
 use pathway_proto::pathway::processor::v1 as api;
-use pathway_rpc::to_item_status;
+use pathway_rpc::{status, to_item_status};
 use pathway_topics::Position;
+use prost::Message;
+use tonic::{Response, Status as GrpcStatus};
 
 use crate::error::ProcessorError;
 use crate::events::Envelope;
@@ -18,6 +20,25 @@ pub(super) fn to_result(result: Result<Position, ProcessorError>) -> api::Publis
         Err(error) => Item::Error(to_item_status(&error.into())),
     };
     api::PublishResult { result: Some(result) }
+}
+
+/// The encoded answer of a publish, to be kept and sent.
+pub(super) fn seal(results: Vec<Result<Position, Arc<Fault>>>) -> Vec<u8> {
+    use api::publish_result::Result as Item;
+    let result = |result: Result<Position, Arc<Fault>>| {
+        let result = match result {
+            Ok(position) => Item::Accepted(to_position(position.partition, position.offset)),
+            Err(fault) => Item::Error(to_item_status(&fault)),
+        };
+        api::PublishResult { result: Some(result) }
+    };
+    api::PublishResponse { results: results.into_iter().map(result).collect() }.encode_to_vec()
+}
+
+/// A kept answer.
+pub(super) fn unsealed<M: Message + Default>(answer: &[u8]) -> Result<Response<M>, GrpcStatus> {
+    let decoded = M::decode(answer).map(Response::new);
+    decoded.map_err(|error| status(ProcessorError::Corrupt(error.into())))
 }
 
 pub(super) fn chosen(batch: &Arc<Vec<Execution>>, pathway: &str) -> Vec<api::Execution> {

@@ -1,8 +1,14 @@
 //! Replays as the API's messages.
 
 use pathway_proto::pathway::processor::v1 as api;
+use prost::Message as _;
 
 use crate::store::{Replay, ReplayState};
+
+/// The encoded answer of a call that begins one, to be kept and sent.
+pub(super) fn seal(replay: &Replay) -> Vec<u8> {
+    api::ReplayTopicResponse { replay: Some(to_replay(replay)) }.encode_to_vec()
+}
 
 pub(super) fn to_replay(replay: &Replay) -> api::Replay {
     let state = match replay.state {

@@ -1,6 +1,7 @@
 //! Starting, listing and cancelling replays.
 
 use pathway_kernel::new_id;
+use pathway_store::Once;
 use uuid::Uuid;
 
 use super::Processing;
@@ -10,14 +11,22 @@ use crate::store::{Replay, ReplayState};
 // === impl Processing ===
 
 impl Processing {
-    /// Begins to run the events of a pathway's topic once more that were accepted at an instant or later. An empty version means the one that is active.
+    /// Begins to run the events of a pathway's topic once more that were accepted at an instant or later. An empty version means the one that is active. Where the
+    /// call was done before, `seal`ed is what it was answered.
     pub(crate) async fn start_replay(
         &self,
         pathway: &str,
         version: &str,
         from_us: i64,
         rate: i64,
-    ) -> Result<Replay, ProcessorError> {
+        once: Option<Once>,
+        seal: fn(&Replay) -> Vec<u8>,
+    ) -> Result<Vec<u8>, ProcessorError> {
+        if let Some(once) = &once
+            && let Some(before) = self.store.answered(once).await?
+        {
+            return Ok(before);
+        }
         let chosen = self.pathway(pathway, version).await?.chosen;
         let topic = chosen.topic;
         // One that was never activated may read a topic that nobody has opened.
@@ -45,9 +54,13 @@ impl Processing {
             started_at_us: now_us,
             ended_at_us: 0,
         };
-        self.store.add_replay(&replay, starts).await?;
+        let answer = seal(&replay);
+        let kept = once.map(|once| (once, answer.clone()));
+        if let Some(before) = self.store.add_replay(&replay, starts, kept).await? {
+            return Ok(before);
+        }
         self.replays.notify_one();
-        Ok(replay)
+        Ok(answer)
     }
 
     /// Ends a replay before its end. A batch that is under way is refused when it comes to be kept.

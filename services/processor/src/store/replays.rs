@@ -1,6 +1,6 @@
 //! Replays: events that are run once more.
 
-use pathway_store::{Row, Tx, Val};
+use pathway_store::{Once, Row, Tx, Val};
 use pathway_topics::Topics;
 use uuid::Uuid;
 
@@ -63,8 +63,14 @@ pub(crate) struct ReplayStep {
 // === impl Store ===
 
 impl Store {
-    /// Keeps a new replay; its group begins at `starts`, from where on retention leaves its events alone.
-    pub(crate) async fn add_replay(&self, replay: &Replay, starts: Vec<i64>) -> Result<(), ProcessorError> {
+    /// Keeps a new replay; its group begins at `starts`, from where on retention leaves its events alone. Where its call was done before, nothing is kept
+    /// and what it was answered then comes back.
+    pub(crate) async fn add_replay(
+        &self,
+        replay: &Replay,
+        starts: Vec<i64>,
+        once: Option<(Once, Vec<u8>)>,
+    ) -> Result<Option<Vec<u8>>, ProcessorError> {
         let ends =
             serde_json::to_string(&replay.ends).map_err(|error| ProcessorError::Corrupt(error.into()))?;
         let row: Vec<Val> = vec![
@@ -81,11 +87,17 @@ impl Store {
         let (topic, group) = (replay.topic.clone(), replay.group());
         self.db
             .write(move |tx| {
+                if let Some((once, answer)) = &once {
+                    if let Some(before) = once.begin(tx)? {
+                        return Ok(Some(before));
+                    }
+                    once.end(tx, answer)?;
+                }
                 tx.execute(ADD, &row)?;
                 for (partition, &start) in (0..).zip(&starts) {
                     Topics::commit_in(tx, &topic, &group, partition, start)?;
                 }
-                Ok(())
+                Ok(None)
             })
             .await
     }

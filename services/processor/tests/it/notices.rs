@@ -10,8 +10,11 @@ use crate::peers::Script;
 use crate::service::{Item, Service, event, positions};
 
 async fn tell(service: &Service, data: &serde_json::Value) -> Item {
-    let message =
-        api::PublishRequest { topic: "notifications".to_owned(), events: vec![event(&data.to_string())] };
+    let message = api::PublishRequest {
+        topic: "notifications".to_owned(),
+        events: vec![event(&data.to_string())],
+        ..Default::default()
+    };
     let answer = service.client.clone().publish(message).await.unwrap().into_inner();
     answer.results.into_iter().next().unwrap().result.unwrap()
 }

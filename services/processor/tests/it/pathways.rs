@@ -139,7 +139,11 @@ async fn a_pathway_that_is_not_active_takes_no_events_and_loses_none() {
     let results = publish(&service.client, vec![purchase("u", "1")]).await;
     let request = api::DeactivatePathwayRequest { name: "transactions".to_owned() };
     let previous = service.client.clone().deactivate_pathway(request.clone()).await.unwrap().into_inner();
-    let message = api::PublishRequest { topic: "transactions".to_owned(), events: vec![purchase("u", "2")] };
+    let message = api::PublishRequest {
+        topic: "transactions".to_owned(),
+        events: vec![purchase("u", "2")],
+        ..Default::default()
+    };
     let refused = from_status(service.client.clone().publish(message).await.unwrap_err());
     assert_eq!((refused.code(), refused.reason()), (Code::FailedPrecondition, "TOPIC_INACTIVE"));
     processed(&service.client, &results).await;

@@ -54,10 +54,14 @@ async fn calls_that_name_nothing_are_refused() {
     let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
     let service = Service::start(&directory, script.serve()).await;
     let mut client = service.client.clone();
-    let unknown = api::PublishRequest { topic: "moon".to_owned(), events: vec![purchase("u", "1")] };
+    let unknown = api::PublishRequest {
+        topic: "moon".to_owned(),
+        events: vec![purchase("u", "1")],
+        ..Default::default()
+    };
     assert_eq!(from_status(client.publish(unknown).await.unwrap_err()).code(), Code::NotFound);
     let many = vec![purchase("u", "1"); 4097];
-    let many = api::PublishRequest { topic: "transactions".to_owned(), events: many };
+    let many = api::PublishRequest { topic: "transactions".to_owned(), events: many, ..Default::default() };
     assert_eq!(from_status(client.publish(many).await.unwrap_err()).code(), Code::InvalidArgument);
     let elsewhere = api::AwaitProcessedRequest {
         topic: "transactions".to_owned(),

@@ -9,7 +9,8 @@ use crate::service::{Client, Service, executions, processed, publish, purchase};
 
 async fn start(client: &Client, from_time_us: i64, rate: i32) -> Result<api::Replay, Fault> {
     let pathway = "transactions".to_owned();
-    let request = api::ReplayTopicRequest { pathway, version: String::new(), from_time_us, rate };
+    let request =
+        api::ReplayTopicRequest { pathway, version: String::new(), from_time_us, rate, ..Default::default() };
     let answer = client.clone().replay_topic(request).await.map_err(from_status)?;
     Ok(answer.into_inner().replay.unwrap())
 }

@@ -63,7 +63,7 @@ pub(crate) fn event(data: &str) -> api::Event {
 
 /// Publishes events and answers the results.
 pub(crate) async fn publish(client: &Client, events: Vec<api::Event>) -> Vec<Item> {
-    let request = api::PublishRequest { topic: "transactions".to_owned(), events };
+    let request = api::PublishRequest { topic: "transactions".to_owned(), events, ..Default::default() };
     let answer = client.clone().publish(request).await.unwrap().into_inner();
     answer.results.into_iter().map(|result| result.result.unwrap()).collect()
 }

@@ -22,7 +22,11 @@ async fn order(client: &Client, data: serde_json::Value) {
 }
 
 async fn publish_to(client: &Client, topic: &str, data: serde_json::Value) -> Vec<api::EventPosition> {
-    let request = api::PublishRequest { topic: topic.to_owned(), events: vec![event(&data.to_string())] };
+    let request = api::PublishRequest {
+        topic: topic.to_owned(),
+        events: vec![event(&data.to_string())],
+        ..Default::default()
+    };
     let results = client.clone().publish(request).await.unwrap().into_inner().results;
     let accepted = results.into_iter().map(|result| match result.result.unwrap() {
         Item::Accepted(position) => position,

@@ -25,7 +25,11 @@ async fn a_full_topic_refuses_whole_calls_until_there_is_room() {
     let service =
         Service::start_with(&directory, script.serve(), |config| config.topics.most_waiting = 10).await;
     let first = publish(&service.client, purchases("u", 8)).await;
-    let message = api::PublishRequest { topic: "transactions".to_owned(), events: purchases("v", 3) };
+    let message = api::PublishRequest {
+        topic: "transactions".to_owned(),
+        events: purchases("v", 3),
+        ..Default::default()
+    };
     let fault = from_status(service.client.clone().publish(message.clone()).await.unwrap_err());
     assert_eq!((fault.code(), fault.reason()), (Code::ResourceExhausted, "TOPIC_FULL"));
     assert!(fault.retry_after().is_some_and(|wait| wait >= Duration::from_millis(100)));
