@@ -173,8 +173,8 @@ impl Services {
         command.arg("--data-dir").arg(data).args(["--listen", &listen]);
         for peer in MESH {
             let variable = format!("PATHWAY_{}__PEERS__{}", name.to_uppercase(), peer.to_uppercase());
-            let has_peers =
-                (name == "processor" && peer != "processor") || (name == "analytics" && peer == "datasync");
+            let has_peers = (name == "processor" && peer != "processor")
+                || (name == "analytics" && ["datasync", "notifications"].contains(&peer));
             if has_peers {
                 command.env(variable, self.url(peer));
             }

@@ -1,6 +1,7 @@
 //! The configuration; `default.toml` is its documentation.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pathway_runtime::SecuritySettings;
 use pathway_store::{StoreConfig, StoreSettings};
@@ -29,8 +30,30 @@ pub struct Config {
     pub telemetry: TelemetrySettings,
     /// Who may call.
     pub security: SecuritySettings,
+    /// Looking for what comes again.
+    pub recurring: RecurringConfig,
+    /// Following figures.
+    pub watch: WatchConfig,
     /// The other services.
     pub peers: PeersConfig,
+}
+
+/// Looking for what comes again, and for what has not come.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecurringConfig {
+    /// How often users are looked at, in milliseconds; at least 10.
+    pub every_ms: u64,
+    /// The most users of one round with changes, and as many with something that may be late; at least 1.
+    pub users_per_round: u32,
+}
+
+/// How the live stream behaves.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchConfig {
+    /// Seconds of silence after which a message without news is sent.
+    pub heartbeat_seconds: u64,
 }
 
 /// Where the other services are.
@@ -39,6 +62,8 @@ pub struct Config {
 pub struct PeersConfig {
     /// The records.
     pub datasync: String,
+    /// The notices.
+    pub notifications: String,
 }
 
 // === impl Config ===
@@ -46,6 +71,26 @@ pub struct PeersConfig {
 impl Config {
     pub(crate) fn store_config(&self) -> StoreConfig {
         self.store.of("analytics", &self.data_dir)
+    }
+}
+
+// === impl WatchConfig ===
+
+impl WatchConfig {
+    pub(crate) fn heartbeat(&self) -> Duration {
+        Duration::from_secs(self.heartbeat_seconds.max(1))
+    }
+}
+
+// === impl RecurringConfig ===
+
+impl RecurringConfig {
+    pub(crate) fn every(&self) -> Duration {
+        Duration::from_millis(self.every_ms.max(10))
+    }
+
+    pub(crate) fn users_per_round(&self) -> i64 {
+        i64::from(self.users_per_round.max(1))
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod convert;
 mod insights;
+mod recurring;
 mod summary;
+mod watch;
 
 use pathway_kernel::{Check, Fault};
 use pathway_proto::pathway::analytics::v1 as api;
@@ -17,7 +19,7 @@ use crate::service::Figures;
 use crate::store::Question;
 use convert::PageToken;
 
-pub(crate) use convert::change;
+pub(crate) use convert::{change, notice};
 
 /// The most items of one call.
 const MOST_ITEMS: usize = 4096;
@@ -32,6 +34,8 @@ pub(crate) fn routes(figures: Figures) -> Routes {
 
 #[tonic::async_trait]
 impl AnalyticsService for Figures {
+    type WatchAnalyticsStream = watch::Steps;
+
     async fn apply_changes(
         &self,
         request: Request<api::ApplyChangesRequest>,
@@ -131,25 +135,39 @@ impl AnalyticsService for Figures {
         insights::set_feedback(self, own(request, |message| &mut message.user_id)?).await
     }
 
+    async fn list_recurring(
+        &self,
+        request: Request<api::ListRecurringRequest>,
+    ) -> Result<Response<api::ListRecurringResponse>, Status> {
+        recurring::list(self, own(request, |message| &mut message.user_id)?).await
+    }
+
     async fn list_trends(
         &self,
         request: Request<api::ListTrendsRequest>,
     ) -> Result<Response<api::ListTrendsResponse>, Status> {
-        summary::trends(self, request.into_inner()).await
+        summary::trends(self, own(request, |message| &mut message.user_id)?).await
     }
 
     async fn get_summary(
         &self,
         request: Request<api::GetSummaryRequest>,
     ) -> Result<Response<api::GetSummaryResponse>, Status> {
-        summary::summary(self, request.into_inner()).await
+        summary::summary(self, own(request, |message| &mut message.user_id)?).await
     }
 
     async fn get_budget_status(
         &self,
         request: Request<api::GetBudgetStatusRequest>,
     ) -> Result<Response<api::GetBudgetStatusResponse>, Status> {
-        summary::budget_status(self, request.into_inner()).await
+        summary::budget_status(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn watch_analytics(
+        &self,
+        request: Request<api::WatchAnalyticsRequest>,
+    ) -> Result<Response<Self::WatchAnalyticsStream>, Status> {
+        watch::watch(self, &own(request, |message| &mut message.user_id)?)
     }
 }
 

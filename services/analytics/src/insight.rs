@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use pathway_finance::{Anomaly, Money, Period, Severity, percent};
+use pathway_finance::{Anomaly, CivilDate, Money, Period, Severity, percent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -83,8 +83,16 @@ impl Insight {
         }
     }
 
-    /// A purchase that stands out (G26), with what it was compared with.
-    pub(crate) fn unusual(user_id: &str, record_id: Uuid, line: &Line, anomaly: Anomaly) -> Self {
+    /// A purchase that stands out (G26), with what it was compared with. `found` is what each detector that sees it says, the one that is told of first;
+    /// `baseline` is the purchases before it, newest first. None where nothing was found.
+    pub(crate) fn unusual(
+        user_id: &str,
+        record_id: Uuid,
+        line: &Line,
+        found: &[Anomaly],
+        baseline: &[(CivilDate, i64)],
+    ) -> Option<Self> {
+        let anomaly = found.first()?;
         let (severity, how) = match anomaly.severity {
             Severity::Medium => ("medium", "Unusual"),
             Severity::High => ("high", "Very unusual"),
@@ -100,6 +108,7 @@ impl Insight {
             anomaly.detector.baseline(),
             anomaly.count
         );
+        let detectors: Vec<&str> = found.iter().map(|anomaly| anomaly.detector.name()).collect();
         let metadata = facts([
             ("category", line.category.clone()),
             ("amount", amount),
@@ -107,25 +116,28 @@ impl Insight {
             ("date", line.day.to_string()),
             ("record_id", record_id.to_string()),
             ("detector", anomaly.detector.name().to_owned()),
+            ("detectors", detectors.join(",")),
             ("severity", severity.to_owned()),
             ("baseline", usual),
             ("count", anomaly.count.to_string()),
             ("factor", factor),
         ]);
         let is_high = line.amount.minor() > anomaly.baseline_minor;
-        Self {
+        let compared = &baseline[..baseline.len().min(anomaly.count)];
+        Some(Self {
             user_id: user_id.to_owned(),
             dedup_key: format!("anomaly:{record_id}"),
             kind: "transaction_alert".to_owned(),
             title: format!("{how} {name} purchase"),
             message,
             metadata,
-            subject: Subject::Purchase(Purchase::of(record_id, line, is_high)),
-        }
+            subject: Subject::Purchase(Purchase::of(record_id, line, is_high, compared)),
+        })
     }
 }
 
-fn facts<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, String> {
+/// Facts behind a text.
+pub(crate) fn facts<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 

@@ -13,8 +13,8 @@ mod standing;
 use std::collections::{HashMap, HashSet};
 
 use pathway_finance::{
-    CivilDate, Currency, DEFAULT_THRESHOLDS, LineKind, Overflow, PeriodKind, TimeZone, Totals, crossing,
-    may_alert, z_score,
+    Anomaly, CivilDate, Currency, DEFAULT_THRESHOLDS, LineKind, Overflow, PeriodKind, TimeZone, Totals,
+    crossing, may_alert, robust, z_score,
 };
 use uuid::Uuid;
 
@@ -93,6 +93,8 @@ pub(crate) struct Ledger {
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     pub(crate) facts: HashMap<Uuid, Fact>,
+    /// Those of the facts that have just happened.
+    pub(crate) live: HashSet<Uuid>,
     pub(crate) purses: HashMap<Purse, Totals>,
     pub(crate) cells: HashMap<Cell, Totals>,
     pub(crate) fired: Vec<Fired>,
@@ -294,25 +296,37 @@ impl Ledger {
         let may_tell = PeriodKind::MONTH
             .period_of(line.day)
             .is_ok_and(|month| may_alert(change.is_live, month, owner.today));
-        let anomaly = if may_tell && !before.is_some_and(is_same) {
-            let amounts: Vec<i64> = purchases.latest().into_iter().map(|(_, minor)| minor).collect();
-            z_score(line.amount.minor(), &amounts)
+        let unusual = if may_tell && !before.is_some_and(is_same) {
+            unusual(user_id, change.record_id, line, &purchases.latest())
         } else {
             None
         };
         purchases.insert((line.day, change.record_id), line.amount.minor());
-        Ok(anomaly.map(|anomaly| Insight::unusual(user_id, change.record_id, line, anomaly)))
+        Ok(unusual)
     }
 
     fn record(&mut self, change: &Change, insights: &[Insight]) {
         let (id, fact) = (change.record_id, &change.fact);
         self.known.facts.insert(id, fact.clone());
         self.settled.facts.insert(id, fact.clone());
+        if change.is_live {
+            self.settled.live.insert(id)
+        } else {
+            self.settled.live.remove(&id)
+        };
         if !insights.is_empty() {
             self.known.answered.insert((id, fact.version), insights.to_vec());
             self.settled.insights.push((id, fact.version, insights.to_vec()));
         }
     }
+}
+
+/// Compares a purchase with the latest ones of its series, newest first, by both detectors (G26).
+fn unusual(user_id: &str, record_id: Uuid, line: &Line, latest: &[(CivilDate, i64)]) -> Option<Insight> {
+    let amounts: Vec<i64> = latest.iter().map(|(_, minor)| *minor).collect();
+    let minor = line.amount.minor();
+    let found: Vec<Anomaly> = z_score(minor, &amounts).into_iter().chain(robust(minor, latest)).collect();
+    Insight::unusual(user_id, record_id, line, &found, latest)
 }
 
 fn series(user_id: &str, line: &Line) -> Series {

@@ -13,6 +13,9 @@
 //! - [`Analytics`] is the service; [`Config`] is what it takes, with `default.toml` as the commented default.
 //! - `fact` says what a line is to the totals, `insight` what a user is told, `subject` what that rests on and what a user makes of it. `ledger` applies a batch of changes. They are pure; what a period,
 //!   a crossing or an anomaly is, `pathway_finance` decides.
+//! - `recurring` finds what comes again and what has not come; `sweeper` asks it as time goes by, and `messenger` brings to notifications what it
+//!   finds.
+//! - `watch` follows the figures of a user.
 //! - `summary` puts periods beside each other and says where a budget stands.
 //! - `store` is the queries, in these words. `follower` brings imported history in from datasync.
 //! - `grpc` is the only part that knows this service's generated types.
@@ -24,10 +27,14 @@ mod follower;
 mod grpc;
 mod insight;
 mod ledger;
+mod messenger;
+mod recurring;
 mod service;
 mod store;
 mod subject;
 mod summary;
+mod sweeper;
+mod watch;
 
 pub use config::{Config, PeersConfig};
 pub use error::AnalyticsError;

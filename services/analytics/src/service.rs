@@ -1,12 +1,13 @@
 //! The service: what it is built of, what it does for its callers, and how it runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pathway_finance::{Currency, Period};
 use pathway_kernel::{Clock, Fault};
 use pathway_rpc::{ChannelConfig, Listener, Routes, ServerConfig, Target};
 use pathway_runtime::{Component, Env, Security};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -17,11 +18,16 @@ use crate::fact::Change;
 use crate::follower::Follower;
 use crate::grpc;
 use crate::ledger::Applied;
+use crate::messenger::{Messenger, Outgoing};
+use crate::recurring::RecurringSeries;
 use crate::store::{
-    Budget, ExplainedLine, Explanation, InsightFilter, NewBudgets, Question, Scope, Spending, Store, Told,
+    Budget, ExplainedLine, Explanation, InsightFilter, NewBudgets, Question, Scope, SeriesQuestion, Spending,
+    Store, Told,
 };
-use crate::subject::State;
+use crate::subject::{Purchase, State};
 use crate::summary::{Summary, TrendQuestion, Trends};
+use crate::sweeper::Sweeper;
+use crate::watch::Look;
 
 /// The service of the figures.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub struct Analytics {
     figures: Figures,
     follower: Follower,
     security: Security,
+    sweeper: Sweeper,
+    messenger: Messenger,
     cors_origins: Vec<String>,
 }
 
@@ -40,6 +48,8 @@ pub struct Deps {
     pub env: Env,
     /// The way to datasync; none for that of the configuration.
     pub datasync: Option<Target>,
+    /// The way to notifications; none for that of the configuration.
+    pub notifications: Option<Target>,
 }
 
 /// What the service does for its callers; cheap to clone.
@@ -50,17 +60,22 @@ pub(crate) struct Figures {
     default_currency: Currency,
     /// How far this process has followed imported history: wakes those who wait, who then read the store.
     followed: watch::Sender<i64>,
-    closing: CancellationToken,
+    /// The users whose figures changed: wakes those who follow them, who then read the store.
+    pub(crate) changed: broadcast::Sender<String>,
+    pub(crate) heartbeat: Duration,
+    pub(crate) closing: CancellationToken,
 }
 
 /// How often whoever waits looks without having been woken: another process may follow into a shared store.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How many wake-ups a slow follower may miss before it looks without one.
+const WAKE_UPS: usize = 1024;
 
 // === impl Deps ===
 
 impl From<Env> for Deps {
     fn from(env: Env) -> Self {
-        Self { env, datasync: None }
+        Self { env, datasync: None, notifications: None }
     }
 }
 
@@ -80,6 +95,10 @@ impl Component for Analytics {
             None => Target::parse(&config.peers.datasync)?,
         };
         let security = Security::open(Self::NAME, &config.security, &deps.env.clock)?;
+        let notifications = match deps.notifications {
+            Some(target) => target,
+            None => Target::parse(&config.peers.notifications)?,
+        };
         let store = Store::open(&config.store_config()).await?;
         let followed = watch::Sender::new(store.followed().await?);
         let figures = Figures {
@@ -87,12 +106,21 @@ impl Component for Analytics {
             clock: deps.env.clock.clone(),
             default_currency,
             followed,
+            changed: broadcast::Sender::new(WAKE_UPS),
+            heartbeat: config.watch.heartbeat(),
             closing: CancellationToken::new(),
         };
         let dialer = deps.env.dialer(Self::NAME);
         let channel = security.shown(dialer.channel("datasync", datasync, ChannelConfig::default()));
         let follower = Follower::new(channel, figures.clone(), deps.env.rng.clone());
-        Ok(Self { env: deps.env, figures, follower, security, cors_origins: config.cors_origins })
+        let outgoing = Outgoing::default();
+        let sweeper =
+            Sweeper::new(figures.store.clone(), figures.clock.clone(), &config.recurring, outgoing.clone());
+        let channel =
+            security.shown(dialer.channel("notifications", notifications, ChannelConfig::default()));
+        let messenger = Messenger::new(channel, figures.store.clone(), outgoing, deps.env.rng.clone());
+        let cors_origins = config.cors_origins;
+        Ok(Self { env: deps.env, figures, follower, security, sweeper, messenger, cors_origins })
     }
 
     fn routes(&self) -> Routes {
@@ -108,6 +136,8 @@ impl Component for Analytics {
         let (routes, closing) = (self.routes(), self.figures.closing.clone());
         let tasks = TaskTracker::new();
         tasks.spawn(closing.clone().run_until_cancelled_owned(self.follower.run()));
+        tasks.spawn(closing.clone().run_until_cancelled_owned(self.sweeper.run()));
+        tasks.spawn(closing.clone().run_until_cancelled_owned(self.messenger.run()));
         tasks.close();
         let told = {
             let closing = closing.clone();
@@ -131,7 +161,10 @@ impl Figures {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        self.store.apply(changes, self.clock.now_us()).await
+        let users: BTreeSet<String> = changes.iter().map(|change| change.fact.user_id.clone()).collect();
+        let applied = self.store.apply(changes, self.clock.now_us()).await;
+        self.wake(users);
+        applied
     }
 
     /// How far imported history has been followed.
@@ -145,7 +178,9 @@ impl Figures {
         changes: Vec<Change>,
         next: i64,
     ) -> Result<Vec<Applied>, AnalyticsError> {
+        let users: BTreeSet<String> = changes.iter().map(|change| change.fact.user_id.clone()).collect();
         let applied = self.store.follow(changes, next, self.clock.now_us()).await?;
+        self.wake(users);
         self.followed.send_replace(next);
         Ok(applied)
     }
@@ -166,6 +201,36 @@ impl Figures {
                 _ = tokio::time::timeout(LOOK_AGAIN, followed.changed()) => {}
             }
         }
+    }
+
+    /// Wakes those who follow these users.
+    fn wake(&self, users: impl IntoIterator<Item = String>) {
+        // Without a follower, there is nobody to tell.
+        if self.changed.receiver_count() > 0 {
+            for user_id in users {
+                let _ = self.changed.send(user_id);
+            }
+        }
+    }
+
+    /// What there is after a mark, with the mark that it is as of; everything, without one.
+    pub(crate) async fn look(&self, scope: Scope, after: Option<i64>) -> Result<(i64, Look), AnalyticsError> {
+        self.store.look(scope, after, self.default_currency, self.clock.now_us()).await
+    }
+
+    /// Has what is touched of a user kept until an instant.
+    pub(crate) async fn attend(&self, user_id: String, until_us: i64) -> Result<(), AnalyticsError> {
+        self.store.attend(user_id, until_us).await
+    }
+
+    /// Whether other processes may change figures too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    /// The time, in microseconds since the Unix epoch.
+    pub(crate) fn now_us(&self) -> i64 {
+        self.clock.now_us()
     }
 
     /// A user's spending in a period.
@@ -198,6 +263,14 @@ impl Figures {
         self.store.insight(user_id, key).await?.ok_or(AnalyticsError::UnknownInsight)
     }
 
+    /// What comes again and again, by when it is expected next.
+    pub(crate) async fn recurring(
+        &self,
+        question: SeriesQuestion,
+    ) -> Result<Vec<RecurringSeries>, AnalyticsError> {
+        self.store.recurring(question).await
+    }
+
     /// Sets what has become of an insight, and answers it.
     pub(crate) async fn set_state(
         &self,
@@ -217,6 +290,15 @@ impl Figures {
         self.store.lines(user_id, record_ids).await
     }
 
+    /// A purchase that stands out, then the lines that it was compared with.
+    pub(crate) async fn compared(
+        &self,
+        user_id: String,
+        purchase: Purchase,
+    ) -> Result<Vec<ExplainedLine>, AnalyticsError> {
+        self.store.compared(user_id, purchase).await
+    }
+
     /// The lines behind a number.
     pub(crate) async fn explain(&self, question: Question) -> Result<Explanation, AnalyticsError> {
         self.store.explain(question, self.default_currency).await
@@ -224,7 +306,10 @@ impl Figures {
 
     /// Sets limits and answers the budgets as they were set.
     pub(crate) async fn set_budgets(&self, new: NewBudgets) -> Result<Vec<Budget>, AnalyticsError> {
-        self.store.set_budgets(new, self.clock.now_us()).await
+        let user_id = new.user_id.clone();
+        let set = self.store.set_budgets(new, self.clock.now_us()).await;
+        self.wake([user_id]);
+        set
     }
 
     /// A user's budgets that are in force, by category.

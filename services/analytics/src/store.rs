@@ -4,8 +4,10 @@ mod batch;
 mod budgets;
 mod periods;
 mod purchases;
+mod recurring;
 mod rows;
 mod told;
+mod touched;
 
 use pathway_finance::{CivilDate, Currency, Money, Period, PeriodKind, TimeZone, Totals};
 use pathway_store::{Db, Migration, Pages, StoreConfig, StoreError, Tx, Val};
@@ -14,17 +16,23 @@ use uuid::Uuid;
 
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Line};
+use crate::insight::Insight;
 use crate::ledger::{Applied, Standing};
-use crate::subject::State;
+use crate::recurring::{RecurringSeries, Scanned};
+use crate::subject::{Purchase, State};
 use crate::summary::{Summary, TrendQuestion, Trends};
+use crate::watch::Look;
 
+pub(crate) use recurring::{Scan, SeriesPlace, SeriesQuestion};
 pub(crate) use told::{InsightFilter, Seen, Told};
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") },
     Migration { number: 2, name: "purchases", sql: include_str!("../migrations/0002_purchases.sql") },
     Migration { number: 3, name: "locality", sql: include_str!("../migrations/0003_locality.sql") },
     Migration { number: 30, name: "told", sql: include_str!("../migrations/0030_told.sql") },
+    Migration { number: 31, name: "recurring", sql: include_str!("../migrations/0031_recurring.sql") },
+    Migration { number: 32, name: "touched", sql: include_str!("../migrations/0032_touched.sql") },
 ];
 
 /// The figures of all users; cheap to clone.
@@ -229,6 +237,71 @@ impl Store {
         self.db.read(move |tx| periods::summary(tx, &user_id, period, currency, default, now_us)).await
     }
 
+    /// Whose lines to look for series in.
+    pub(crate) async fn to_scan(&self, now_us: i64, most: i64) -> Result<Vec<String>, AnalyticsError> {
+        self.db.read(move |tx| recurring::to_scan(tx, now_us, most)).await
+    }
+
+    /// What to look for series in. None where there is no such user.
+    pub(crate) async fn load_scan(
+        &self,
+        user_id: String,
+        now_us: i64,
+    ) -> Result<Option<Scan>, AnalyticsError> {
+        self.db.read(move |tx| recurring::load(tx, &user_id, now_us)).await
+    }
+
+    /// Stores the series of a user, and puts what there is to tell into the outbox: answers how much. None, and nothing is stored, where something of
+    /// the user has changed since they were looked for.
+    pub(crate) async fn store_scan(
+        &self,
+        user_id: String,
+        sequence: i64,
+        scanned: Scanned,
+        now_us: i64,
+    ) -> Result<Option<usize>, AnalyticsError> {
+        self.db.write_locking(move |tx| recurring::store(tx, &user_id, sequence, &scanned, now_us)).await
+    }
+
+    /// A user's series, by when the next line is expected.
+    pub(crate) async fn recurring(
+        &self,
+        question: SeriesQuestion,
+    ) -> Result<Vec<RecurringSeries>, AnalyticsError> {
+        self.db.read(move |tx| recurring::list(tx, &question)).await
+    }
+
+    /// What waits in the outbox, the longest first.
+    pub(crate) async fn outgoing(&self, most: i64) -> Result<Vec<Insight>, AnalyticsError> {
+        self.db.read(move |tx| told::outgoing(tx, most)).await
+    }
+
+    /// Takes out of the outbox what notifications has: users and keys.
+    pub(crate) async fn delivered(&self, done: Vec<(String, String)>) -> Result<(), AnalyticsError> {
+        self.db.write_locking(move |tx| told::delivered(tx, &done)).await
+    }
+
+    /// What there is after a mark, from one snapshot, with the mark that it is as of; everything, without one.
+    pub(crate) async fn look(
+        &self,
+        scope: Scope,
+        after: Option<i64>,
+        default: Currency,
+        now_us: i64,
+    ) -> Result<(i64, Look), AnalyticsError> {
+        self.db.read(move |tx| touched::look(tx, &scope, after, default, now_us)).await
+    }
+
+    /// Has what is touched of a user kept until an instant.
+    pub(crate) async fn attend(&self, user_id: String, until_us: i64) -> Result<(), AnalyticsError> {
+        self.db.write_locking(move |tx| touched::attend(tx, &user_id, until_us)).await
+    }
+
+    /// Whether other processes may write too.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.db.is_shared()
+    }
+
     /// What a user was told, newest first.
     pub(crate) async fn insights(&self, filter: InsightFilter) -> Result<Vec<Told>, AnalyticsError> {
         self.db.read(move |tx| told::list(tx, &filter)).await
@@ -256,6 +329,21 @@ impl Store {
         record_ids: Vec<Uuid>,
     ) -> Result<Vec<ExplainedLine>, AnalyticsError> {
         self.db.read(move |tx| batch::lines(tx, &user_id, &record_ids)).await
+    }
+
+    /// A purchase that stands out, then the lines that it was compared with, newest first; without those that are no more what they were.
+    pub(crate) async fn compared(
+        &self,
+        user_id: String,
+        purchase: Purchase,
+    ) -> Result<Vec<ExplainedLine>, AnalyticsError> {
+        self.db
+            .read(move |tx| {
+                let mut lines = batch::lines(tx, &user_id, &[purchase.record_id])?;
+                lines.extend(batch::compared(tx, &user_id, &purchase)?);
+                Ok(lines)
+            })
+            .await
     }
 
     /// The lines behind a number.

@@ -4,7 +4,7 @@
 //! is decided here, from a *likeness*, a text that insights of one kind, category, currency and payee share, and an amount. Both are kept with
 //! the insight, so that the question "does the user expect this?" is one look-up, made only when something was found.
 
-use pathway_finance::payee_key;
+use pathway_finance::{CivilDate, payee_key};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ pub(crate) enum Subject {
     Budget(Budgeted),
     /// One purchase.
     Purchase(Purchase),
+    /// What comes again and again.
+    Series(Series),
 }
 
 /// A budget's period, as an insight saw it.
@@ -35,7 +37,7 @@ pub(crate) struct Budgeted {
     pub(crate) currency: String,
 }
 
-/// A purchase that stands out.
+/// A purchase that stands out, and those that it was compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Purchase {
     pub(crate) record_id: Uuid,
@@ -48,6 +50,36 @@ pub(crate) struct Purchase {
     pub(crate) minor: i64,
     /// Whether it is above its baseline.
     pub(crate) is_high: bool,
+    /// The days and amounts that it was compared with, newest first. Their records are looked up when somebody asks: what is kept for comparing has
+    /// no ids.
+    #[serde(default)]
+    pub(crate) baseline: Vec<(i64, i64)>,
+}
+
+/// A series, as an insight saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Series {
+    pub(crate) about: About,
+    pub(crate) payee: String,
+    pub(crate) currency: String,
+    /// A line kind's code.
+    pub(crate) kind: i64,
+    /// The expected day, or that of the line that changed the price; in days since the epoch.
+    pub(crate) day: i64,
+    /// The latest amount.
+    pub(crate) minor: i64,
+    /// Newest first.
+    pub(crate) lines: Vec<Uuid>,
+}
+
+/// What of a series is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum About {
+    /// The next line has not come.
+    Missed,
+    /// The latest line changed the price.
+    Price,
 }
 
 /// What has become of an insight.
@@ -70,6 +102,7 @@ impl Subject {
             Self::Other => None,
             Self::Budget(budget) => Some(budget.start),
             Self::Purchase(purchase) => Some(purchase.day),
+            Self::Series(series) => Some(series.day),
         }
     }
 
@@ -78,6 +111,7 @@ impl Subject {
         match self {
             Self::Other | Self::Budget(_) => Vec::new(),
             Self::Purchase(purchase) => vec![purchase.record_id],
+            Self::Series(series) => series.lines.clone(),
         }
     }
 
@@ -90,10 +124,17 @@ impl Subject {
                 let side = if *is_high { "high" } else { "low" };
                 Some((format!("purchase:{side}:{currency}:{category}:{payee}"), *minor))
             }
+            Self::Series(Series { about, payee, currency, kind, minor, .. }) => {
+                let about = match about {
+                    About::Missed => "missed",
+                    About::Price => "price",
+                };
+                Some((format!("{about}:{currency}:{kind}:{payee}"), *minor))
+            }
         }
     }
 
-    /// Whether a user who expects its like at `expected` expects this one too: up to a tenth beyond it.
+    /// Whether a user who expects its like at `expected` expects this one too: up to a tenth beyond it, and always where a payment has not come.
     pub(crate) fn is_expected_at(&self, expected: i64) -> bool {
         match self {
             Self::Other | Self::Budget(_) => false,
@@ -101,6 +142,11 @@ impl Subject {
                 i128::from(*minor) * 10 <= i128::from(expected) * 11
             }
             Self::Purchase(Purchase { minor, .. }) => i128::from(*minor) * 10 >= i128::from(expected) * 9,
+            Self::Series(Series { about: About::Missed, .. }) => true,
+            Self::Series(Series { minor, .. }) => {
+                let (price, expected) = (i128::from(*minor), i128::from(expected));
+                (price - expected).abs() * 10 <= expected.abs()
+            }
         }
     }
 }
@@ -108,7 +154,7 @@ impl Subject {
 // === impl Purchase ===
 
 impl Purchase {
-    pub(crate) fn of(record_id: Uuid, line: &Line, is_high: bool) -> Self {
+    pub(crate) fn of(record_id: Uuid, line: &Line, is_high: bool, baseline: &[(CivilDate, i64)]) -> Self {
         Self {
             record_id,
             day: line.day.epoch_days(),
@@ -117,6 +163,7 @@ impl Purchase {
             payee: payee_key(&line.merchant),
             minor: line.amount.minor(),
             is_high,
+            baseline: baseline.iter().map(|(day, minor)| (day.epoch_days(), *minor)).collect(),
         }
     }
 }
@@ -154,6 +201,7 @@ mod tests {
             payee: "cafe".to_owned(),
             minor,
             is_high,
+            baseline: Vec::new(),
         })
     }
 

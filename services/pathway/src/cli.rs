@@ -18,9 +18,11 @@ use secrecy::SecretString;
 use crate::client::{Mesh, Operators};
 use crate::output::{OUTPUT_CLOSED, Output, print_fault};
 use crate::{commands, up};
-pub use bench::{Bench, BenchHistory, BenchTransactions};
+pub use bench::{Bench, BenchHistory, BenchQueries, BenchTransactions};
 pub use breakers::{BreakerVerb, Breakers};
-pub use figures::{Bucket, Explain, Feedback, InsightAction, InsightState, Insights, Summary, Trends};
+pub use figures::{
+    Bucket, Explain, Feedback, InsightAction, InsightState, Insights, Recurring, Summary, Trends,
+};
 pub use inspect::{
     DeadLetterAction, DeadLetters, ExecutionAction, Executions, LetterFilter, PathwayAction, Pathways, Place,
     Redrive, Subscribe,
@@ -101,6 +103,8 @@ pub enum Command {
     Explain(Explain),
     /// List what a user was told, newest first; say what you make of it.
     Insights(Insights),
+    /// List what comes again and again: subscriptions, bills, pay.
+    Recurring(Recurring),
     /// Set or show a user's budget.
     Budget {
         /// What to do with it.
@@ -359,6 +363,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Trends(args) => commands::trends::run(&mesh()?, &out, &args).await,
         Command::Explain(args) => commands::explain::run(&mesh()?, &out, &args).await,
         Command::Insights(args) => commands::insights::run(&mesh()?, &out, &args).await,
+        Command::Recurring(args) => commands::recurring::run(&mesh()?, &out, &args).await,
         Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, args).await,
         Command::Executions(args) => commands::executions::run(&mesh()?, &out, &args).await,
         Command::DeadLetters(args) => commands::dead_letters::run(&mesh()?, &out, &args).await,

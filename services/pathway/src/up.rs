@@ -73,7 +73,11 @@ impl AllInOne {
         let mut all = Self { services, routes: Routes::default(), ways: Vec::new(), shutdown, env: own };
         let datasync = all.add::<Datasync>(data_dir, env(Datasync::NAME)?).await?;
         let notifications = all.add::<Notifications>(data_dir, env(Notifications::NAME)?).await?;
-        let deps = pathway_analytics::Deps { env: env(Analytics::NAME)?, datasync: Some(datasync.clone()) };
+        let deps = pathway_analytics::Deps {
+            env: env(Analytics::NAME)?,
+            datasync: Some(datasync.clone()),
+            notifications: Some(notifications.clone()),
+        };
         let analytics = all.add::<Analytics>(data_dir, deps).await?;
         let peers = Peers { datasync, analytics, notifications };
         let deps = pathway_processor::Deps { env: env(Processor::NAME)?, peers: Some(peers) };

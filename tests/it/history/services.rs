@@ -187,7 +187,7 @@ async fn start(directory: &TempDir) -> Started {
     let datasync =
         Running::start::<Datasync>(|config: &mut pathway_datasync::Config| config.data_dir = path(), env())
             .await;
-    let deps = Deps { env: env(), datasync: Some(datasync.target()) };
+    let deps = Deps { datasync: Some(datasync.target()), ..env().into() };
     let analytics =
         Running::start::<Analytics>(|config: &mut pathway_analytics::Config| config.data_dir = path(), deps)
             .await;

@@ -48,8 +48,11 @@ impl Services {
             env(),
         )
         .await;
-        let feed =
-            pathway_analytics::Deps { env: env(), datasync: Some(network.link("feed", datasync.target())) };
+        let feed = pathway_analytics::Deps {
+            env: env(),
+            datasync: Some(network.link("feed", datasync.target())),
+            notifications: Some(notifications.target()),
+        };
         let analytics = Running::start::<Analytics>(
             |config: &mut pathway_analytics::Config| config.data_dir = path(),
             feed,

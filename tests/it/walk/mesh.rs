@@ -45,7 +45,7 @@ impl Mesh {
             secure(&mut config.security);
         };
         let notifications = Running::start::<Notifications>(set, env()).await;
-        let deps = pathway_analytics::Deps { env: env(), datasync: Some(datasync.target()) };
+        let deps = pathway_analytics::Deps { datasync: Some(datasync.target()), ..env().into() };
         let set = |config: &mut pathway_analytics::Config| {
             config.data_dir = path();
             secure(&mut config.security);

@@ -5,7 +5,8 @@ pub struct Insight {
     /// What makes it unique for this user; the notice's dedup key.
     #[prost(string, tag = "1")]
     pub key: ::prost::alloc::string::String,
-    /// The notice's type: `budget_warning`, `budget_exceeded`, `transaction_alert`, or another.
+    /// The notice's type: `budget_warning`, `budget_exceeded`, `transaction_alert`, `recurring_missed`, `price_changed`, or
+    /// another.
     #[prost(string, tag = "2")]
     pub r#type: ::prost::alloc::string::String,
     /// One line for a list.
@@ -14,7 +15,7 @@ pub struct Insight {
     /// One or two sentences. For an anomaly they state baseline, count and factor.
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
-    /// Facts behind the text. For an anomaly `detector`, `baseline`, `count`, `factor`, `severity`.
+    /// Facts behind the text. For an anomaly `detector`, `detectors` (all that found it), `baseline`, `count`, `factor`, `severity`.
     #[prost(map = "string, string", tag = "5")]
     pub metadata: ::std::collections::HashMap<
         ::prost::alloc::string::String,
@@ -23,7 +24,8 @@ pub struct Insight {
     /// What has become of it.
     #[prost(enumeration = "InsightState", tag = "6")]
     pub state: i32,
-    /// The civil date that it is about: a purchase's, the first day of a budget's period.
+    /// The civil date that it is about: a purchase's, an expected payment's, the first day of a
+    /// budget's period.
     #[prost(message, optional, tag = "7")]
     pub date: ::core::option::Option<super::super::super::google::r#type::Date>,
     /// When it was found, microseconds since the Unix epoch.
@@ -138,8 +140,9 @@ pub enum InsightFeedback {
     /// Takes back what was said: the insight is open again, and its like is reported again.
     Unspecified = 0,
     /// It was to be expected. For a purchase: purchases of the same category, currency and payee (of the category alone where no payee is known) are not
-    /// reported up to this amount and a tenth more; one far below the baseline, down to this amount less a tenth. For any other type: like
-    /// DISMISS.
+    /// reported up to this amount and a tenth more; one far below the baseline, down to this amount less a tenth. For a payment that did not
+    /// come: the series of that payee and currency is not reported as missed again. For a price that changed: not at a price within a tenth of
+    /// this one. For any other type: like DISMISS.
     Expected = 1,
     /// It is done with. Says nothing about others.
     Dismiss = 2,
@@ -162,6 +165,114 @@ impl InsightFeedback {
             "INSIGHT_FEEDBACK_UNSPECIFIED" => Some(Self::Unspecified),
             "INSIGHT_FEEDBACK_EXPECTED" => Some(Self::Expected),
             "INSIGHT_FEEDBACK_DISMISS" => Some(Self::Dismiss),
+            _ => None,
+        }
+    }
+}
+/// A subscription, a bill, or pay: lines of one payee and currency that keep a distance, at least three of them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecurringSeries {
+    /// The payee's key: its name in lower case without the words that hold digits.
+    #[prost(string, tag = "1")]
+    pub payee: ::prost::alloc::string::String,
+    /// The payee as the latest line names it.
+    #[prost(string, tag = "2")]
+    pub merchant: ::prost::alloc::string::String,
+    /// Expense or income.
+    #[prost(enumeration = "super::super::types::v1::LineKind", tag = "3")]
+    pub kind: i32,
+    /// The latest line's category.
+    #[prost(string, tag = "4")]
+    pub category: ::prost::alloc::string::String,
+    /// How often.
+    #[prost(enumeration = "Cadence", tag = "5")]
+    pub cadence: i32,
+    /// The latest amount.
+    #[prost(message, optional, tag = "6")]
+    pub amount: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// True where the amount is a price, which only changes now and then; false for a bill that varies.
+    #[prost(bool, tag = "7")]
+    pub is_fixed: bool,
+    /// How many lines it is seen from.
+    #[prost(int64, tag = "8")]
+    pub count: i64,
+    /// The latest line's date.
+    #[prost(message, optional, tag = "9")]
+    pub last_date: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// When the next one is expected.
+    #[prost(message, optional, tag = "10")]
+    pub next_date: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// Until when it is merely late; after this day it has not come, which is told once.
+    #[prost(message, optional, tag = "11")]
+    pub late_until: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// The lines, oldest first.
+    #[prost(string, repeated, tag = "12")]
+    pub line_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Whose series.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRecurringRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// At most this many; 0 means 100, the largest is 1000.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// From the previous page; empty for the first.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of series.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRecurringResponse {
+    /// By when the next one is expected.
+    #[prost(message, repeated, tag = "1")]
+    pub series: ::prost::alloc::vec::Vec<RecurringSeries>,
+    /// For the next page; empty at the end.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// How often something comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Cadence {
+    /// Not known.
+    Unspecified = 0,
+    /// Every 7 days, give or take 2.
+    Week = 1,
+    /// Every 14 days, 12 to 17.
+    TwoWeeks = 2,
+    /// Every month: 25 to 37 days apart.
+    Month = 3,
+    /// Every three months: 80 to 102 days apart.
+    Quarter = 4,
+    /// Every year: 350 to 380 days apart.
+    Year = 5,
+}
+impl Cadence {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CADENCE_UNSPECIFIED",
+            Self::Week => "CADENCE_WEEK",
+            Self::TwoWeeks => "CADENCE_TWO_WEEKS",
+            Self::Month => "CADENCE_MONTH",
+            Self::Quarter => "CADENCE_QUARTER",
+            Self::Year => "CADENCE_YEAR",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CADENCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CADENCE_WEEK" => Some(Self::Week),
+            "CADENCE_TWO_WEEKS" => Some(Self::TwoWeeks),
+            "CADENCE_MONTH" => Some(Self::Month),
+            "CADENCE_QUARTER" => Some(Self::Quarter),
+            "CADENCE_YEAR" => Some(Self::Year),
             _ => None,
         }
     }
@@ -637,6 +748,87 @@ pub struct BudgetStatus {
     #[prost(int32, tag = "8")]
     pub days_total: i32,
 }
+/// Whose figures to follow, and of which period.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchAnalyticsRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// First day. Required.
+    #[prost(message, optional, tag = "2")]
+    pub start: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// The day after the last. Required.
+    #[prost(message, optional, tag = "3")]
+    pub end: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// As in GetSpending; what it is at first holds for the whole stream.
+    #[prost(string, tag = "4")]
+    pub currency_code: ::prost::alloc::string::String,
+    /// The mark of the last message that the client has applied, to go on after it without a snapshot. 0 begins with one.
+    #[prost(int64, tag = "5")]
+    pub after_mark: i64,
+}
+/// One step of the figures. Whoever applies each in its order has what GetSpending and ListBudgets would answer at its mark.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchAnalyticsResponse {
+    /// The state that the figures have after this message. Pass the last one as `after_mark` to resume. Marks of a user grow; they are not dense.
+    #[prost(int64, tag = "1")]
+    pub mark: i64,
+    /// What has happened.
+    #[prost(oneof = "watch_analytics_response::Event", tags = "2, 3, 4, 5")]
+    pub event: ::core::option::Option<watch_analytics_response::Event>,
+}
+/// Nested message and enum types in `WatchAnalyticsResponse`.
+pub mod watch_analytics_response {
+    /// What has happened.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Event {
+        /// Everything as it is; replaces what the client has.
+        #[prost(message, tag = "2")]
+        Snapshot(super::AnalyticsSnapshot),
+        /// What has changed since the message before.
+        #[prost(message, tag = "3")]
+        Delta(super::AnalyticsDelta),
+        /// Nothing of this period has changed up to the mark. Sent where the mark moves, and as a heartbeat after 20 seconds of silence.
+        #[prost(message, tag = "4")]
+        Progress(super::AnalyticsProgress),
+        /// The changes after `after_mark` are no longer kept: forget what is there; a snapshot follows.
+        #[prost(message, tag = "5")]
+        Refetch(super::AnalyticsRefetch),
+    }
+}
+/// Everything as it is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AnalyticsSnapshot {
+    /// The period's spending.
+    #[prost(message, optional, tag = "1")]
+    pub spending: ::core::option::Option<GetSpendingResponse>,
+    /// The user's budgets.
+    #[prost(message, repeated, tag = "2")]
+    pub budgets: ::prost::alloc::vec::Vec<Budget>,
+}
+/// What has changed. Many changes may come as one where the client is slower than they are.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AnalyticsDelta {
+    /// The categories that changed, as they are now; one whose count is 0 is gone.
+    #[prost(message, repeated, tag = "1")]
+    pub categories: ::prost::alloc::vec::Vec<CategorySpending>,
+    /// Over all categories, as it is now.
+    #[prost(message, optional, tag = "2")]
+    pub total: ::core::option::Option<Totals>,
+    /// The user's budgets, as they are now.
+    #[prost(message, repeated, tag = "3")]
+    pub budgets: ::prost::alloc::vec::Vec<Budget>,
+}
+/// Nothing has changed here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnalyticsProgress {}
+/// The client must begin anew.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnalyticsRefetch {
+    /// Why, in words.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+}
 /// The kind of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1070,6 +1262,36 @@ pub mod analytics_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What comes again and again, by when it is expected next.
+        pub async fn list_recurring(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRecurringRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRecurringResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.analytics.v1.AnalyticsService/ListRecurring",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.analytics.v1.AnalyticsService",
+                        "ListRecurring",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Spending and income over a range, in days, weeks or months without a gap.
         pub async fn list_trends(
             &mut self,
@@ -1160,6 +1382,36 @@ pub mod analytics_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Follows a user's figures of a period: as they are, then each change. A client that was cut off goes on after its last mark.
+        pub async fn watch_analytics(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchAnalyticsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchAnalyticsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.analytics.v1.AnalyticsService/WatchAnalytics",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.analytics.v1.AnalyticsService",
+                        "WatchAnalytics",
+                    ),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1236,6 +1488,14 @@ pub mod analytics_service_server {
             tonic::Response<super::SetInsightFeedbackResponse>,
             tonic::Status,
         >;
+        /// What comes again and again, by when it is expected next.
+        async fn list_recurring(
+            &self,
+            request: tonic::Request<super::ListRecurringRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRecurringResponse>,
+            tonic::Status,
+        >;
         /// Spending and income over a range, in days, weeks or months without a gap.
         async fn list_trends(
             &self,
@@ -1258,6 +1518,20 @@ pub mod analytics_service_server {
             request: tonic::Request<super::GetBudgetStatusRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetBudgetStatusResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchAnalytics method.
+        type WatchAnalyticsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchAnalyticsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Follows a user's figures of a period: as they are, then each change. A client that was cut off goes on after its last mark.
+        async fn watch_analytics(
+            &self,
+            request: tonic::Request<super::WatchAnalyticsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchAnalyticsStream>,
             tonic::Status,
         >;
     }
@@ -1705,6 +1979,52 @@ pub mod analytics_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/pathway.analytics.v1.AnalyticsService/ListRecurring" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRecurringSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::ListRecurringRequest>
+                    for ListRecurringSvc<T> {
+                        type Response = super::ListRecurringResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRecurringRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::list_recurring(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRecurringSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/pathway.analytics.v1.AnalyticsService/ListTrends" => {
                     #[allow(non_camel_case_types)]
                     struct ListTrendsSvc<T: AnalyticsService>(pub Arc<T>);
@@ -1837,6 +2157,53 @@ pub mod analytics_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.analytics.v1.AnalyticsService/WatchAnalytics" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchAnalyticsSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::ServerStreamingService<super::WatchAnalyticsRequest>
+                    for WatchAnalyticsSvc<T> {
+                        type Response = super::WatchAnalyticsResponse;
+                        type ResponseStream = T::WatchAnalyticsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchAnalyticsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::watch_analytics(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchAnalyticsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -75,6 +75,11 @@ const TABLE: [(&str, &[(&str, Access)]); 8] = [
             ("Explain", Own),
             ("ListInsights", Own),
             ("SetInsightFeedback", Own),
+            ("ListTrends", Own),
+            ("GetSummary", Own),
+            ("GetBudgetStatus", Own),
+            ("ListRecurring", Own),
+            ("WatchAnalytics", Own),
         ],
     ),
     (

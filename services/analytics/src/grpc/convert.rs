@@ -230,7 +230,12 @@ fn limit(item: &api::BudgetLimit) -> Result<(String, Money), Vec<Violation>> {
 
 /// What a user should be told.
 pub(super) fn outcome(insights: Vec<Insight>) -> api::ApplyOutcome {
-    let notice = |insight: Insight| types::Notice {
+    api::ApplyOutcome { insights: insights.into_iter().map(notice).collect() }
+}
+
+/// What a user should be told, as notifications takes it.
+pub(crate) fn notice(insight: Insight) -> types::Notice {
+    types::Notice {
         user_id: insight.user_id,
         dedup_key: insight.dedup_key,
         r#type: insight.kind,
@@ -238,8 +243,7 @@ pub(super) fn outcome(insights: Vec<Insight>) -> api::ApplyOutcome {
         message: insight.message,
         metadata: insight.metadata.into_iter().collect(),
         ..types::Notice::default()
-    };
-    api::ApplyOutcome { insights: insights.into_iter().map(notice).collect() }
+    }
 }
 
 /// A user's spending.

@@ -11,7 +11,7 @@ use super::convert::{self, PageToken, USER_ID};
 use crate::error::AnalyticsError;
 use crate::service::Figures;
 use crate::store::{ExplainedLine, InsightFilter, Question, Scope, Seen, Told};
-use crate::subject::{Budgeted, State, Subject};
+use crate::subject::{About, Budgeted, State, Subject};
 
 /// How long an insight's key and type may be, in bytes.
 const KEY: usize = 1024;
@@ -80,6 +80,10 @@ pub(super) async fn explain(
             let (question, tokens) =
                 budget_question(budget, request.user_id, &request.page_token, limit).map_err(status)?;
             super::explain_page(figures, question, &tokens).await?
+        }
+        Subject::Purchase(purchase) => {
+            let lines = figures.compared(request.user_id, purchase.clone()).await.map_err(status)?;
+            explained_lines(lines).map_err(status)?
         }
         subject => {
             let lines = figures.lines(request.user_id, subject.lines()).await.map_err(status)?;
@@ -219,6 +223,18 @@ fn rule(told: &Told) -> String {
                  category in this currency (at least 10, at most 50, itself excluded).",
                 fact("count")
             ),
+        },
+        Subject::Series(series) => match series.about {
+            About::Missed => format!(
+                "Told once for the expected date {}: {} lines of this payee and currency are about a {} apart, and none came by the end of the grace \
+                 (2 days for a week, 3 for two weeks, 6 for a month, 10 for a quarter, 15 for a year).",
+                fact("expected"),
+                fact("count"),
+                fact("cadence").replace('_', " ")
+            ),
+            About::Price => "Told once for the line that brought it: the two before it have one amount, and this one differs from them by 1 per cent \
+                 or more."
+                .to_owned(),
         },
         Subject::Other => String::new(),
     }

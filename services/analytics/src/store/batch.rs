@@ -9,20 +9,25 @@ use pathway_finance::{CivilDate, Totals};
 use pathway_store::{Tx, Val};
 use uuid::Uuid;
 
-use super::{ExplainedLine, purchases, rows, told};
+use super::{ExplainedLine, purchases, rows, told, touched};
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Fact};
 use crate::insight::Insight;
 use crate::ledger::{
     Applied, BudgetPeriod, Budgets, Cell, Known, Ledger, Needs, Owner, Purse, Settled, Standing,
 };
+use crate::subject::Purchase;
 
-const LOCK_OWNER: &str = "INSERT INTO owners (user_id, time_zone) VALUES ($1, 'UTC')
-     ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id RETURNING time_zone";
+const LOCK_OWNER: &str = "INSERT INTO owners (user_id, time_zone, sequence) VALUES ($1, 'UTC', 1)
+     ON CONFLICT (user_id) DO UPDATE SET sequence = owners.sequence + 1, unscanned = 1
+     RETURNING time_zone, sequence, watched_until_us";
 const REVISIONS: &str = "SELECT category, revision, effective_from, minor, currency, period_kind, time_zone
      FROM budget_revisions WHERE user_id = $1 ORDER BY category, revision";
 const FIND_FACT: &str = "SELECT version, deleted, user_id, kind, minor, currency, category, day, merchant
      FROM facts WHERE record_id = $1";
+const COMPARED: &str = "SELECT record_id, version, kind, minor, currency, category, day, merchant FROM facts
+     WHERE user_id = $1 AND currency = $2 AND day >= $3 AND day <= $4 AND category = $5 AND deleted = 0 AND kind = 1 AND minor > 0
+     ORDER BY day DESC, record_id DESC";
 const ANSWERED: &str = "SELECT content FROM insights WHERE record_id = $1 AND version = $2";
 const PURSE: &str = "SELECT gross, refunds, count FROM lifetime_totals WHERE user_id = $1 AND currency = $2";
 const CELL: &str = "SELECT gross, refunds, count FROM day_totals
@@ -35,9 +40,9 @@ const FIRED: &str = "SELECT threshold FROM crossings
      WHERE user_id = $1 AND category = $2 AND revision = $3 AND period_start = $4";
 
 const PUT_FACT: &str = "INSERT INTO facts
-     (record_id, version, deleted, user_id, kind, minor, currency, category, day, merchant)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-     ON CONFLICT (record_id) DO UPDATE SET version = excluded.version, deleted = excluded.deleted,
+     (record_id, version, deleted, user_id, kind, minor, currency, category, day, merchant, live)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+     ON CONFLICT (record_id) DO UPDATE SET version = excluded.version, deleted = excluded.deleted, live = excluded.live,
      kind = excluded.kind, minor = excluded.minor, currency = excluded.currency, category = excluded.category,
      day = excluded.day, merchant = excluded.merchant";
 const PUT_PURSE: &str = "INSERT INTO lifetime_totals (user_id, currency, gross, refunds, count)
@@ -60,9 +65,11 @@ pub(super) fn apply(
     now_us: i64,
 ) -> Result<Vec<Applied>, AnalyticsError> {
     let users: BTreeSet<&str> = changes.iter().map(|change| change.fact.user_id.as_str()).collect();
-    let mut known = Known::default();
+    let (mut known, mut followed) = (Known::default(), BTreeMap::new());
     for user_id in users {
-        known.owners.insert(user_id.to_owned(), lock_owner(tx, user_id, now_us)?);
+        let (owner, sequence) = lock_owner(tx, user_id, now_us)?;
+        followed.extend(sequence.map(|sequence| (user_id.to_owned(), sequence)));
+        known.owners.insert(user_id.to_owned(), owner);
     }
     known.facts = load_facts(tx, changes)?;
     known.answered = load_answered(tx, changes, &known.facts)?;
@@ -75,15 +82,22 @@ pub(super) fn apply(
     let mut settled = ledger.finish();
     told::drop_expected(tx, &mut settled.insights, &mut applied)?;
     store(tx, &settled, now_us)?;
+    touched::note(tx, &followed, &settled.cells.keys().collect::<Vec<_>>())?;
     Ok(applied)
 }
 
-/// A user's row, locked until the transaction ends, with the budgets.
-pub(super) fn lock_owner(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<Owner, AnalyticsError> {
+/// A user's row, locked until the transaction ends, with the budgets, and with the transaction's number where somebody follows the user.
+pub(super) fn lock_owner(
+    tx: &mut Tx<'_>,
+    user_id: &str,
+    now_us: i64,
+) -> Result<(Owner, Option<i64>), AnalyticsError> {
     let locked = tx.query(LOCK_OWNER, &[user_id.into()])?;
-    let zone = rows::zone(locked.first().ok_or(AnalyticsError::Corrupt("owner"))?.text(0)?)?;
+    let row = locked.first().ok_or(AnalyticsError::Corrupt("owner"))?;
+    let zone = rows::zone(row.text(0)?)?;
+    let sequence = if row.i64(2)? > now_us { Some(row.i64(1)?) } else { None };
     let today = CivilDate::from_instant_us(now_us, &zone)?;
-    Ok(Owner { zone, today, budgets: load_budgets(tx, user_id, now_us)? })
+    Ok((Owner { zone, today, budgets: load_budgets(tx, user_id, now_us)? }, sequence))
 }
 
 /// A user's budgets.
@@ -134,6 +148,30 @@ pub(super) fn lines(
         let Fact { user_id: owner, version, line } = rows::fact(row)?;
         let line = line.filter(|_| owner == user_id);
         lines.extend(line.map(|line| ExplainedLine { record_id: *record_id, version, line }));
+    }
+    Ok(lines)
+}
+
+/// The lines of a series that a purchase was compared with, newest first: those that still have the day and the amount that they had.
+pub(super) fn compared(
+    tx: &mut Tx<'_>,
+    user_id: &str,
+    purchase: &Purchase,
+) -> Result<Vec<ExplainedLine>, AnalyticsError> {
+    let mut left: Vec<(i64, i64)> = purchase.baseline.clone();
+    let days = || purchase.baseline.iter().map(|(day, _)| *day);
+    let (Some(first), Some(last)) = (days().min(), days().max()) else { return Ok(Vec::new()) };
+    let key: [Val; 5] =
+        [user_id.into(), (&purchase.currency).into(), first.into(), last.into(), (&purchase.category).into()];
+    let mut lines = Vec::with_capacity(left.len());
+    for row in tx.query(COMPARED, &key)? {
+        let (record_id, line) = (Uuid::from_bytes(row.id(0)?), rows::line(&row, 2)?);
+        let place = (line.day.epoch_days(), line.amount.minor());
+        let Some(at) = left.iter().position(|pair| *pair == place) else { continue };
+        if record_id != purchase.record_id {
+            left.swap_remove(at);
+            lines.push(ExplainedLine { record_id, version: row.i64(1)?, line });
+        }
     }
     Ok(lines)
 }
@@ -206,7 +244,8 @@ fn span_vals(key: &BudgetPeriod, standing: &Standing) -> Vec<Val> {
 fn store(tx: &mut Tx<'_>, settled: &Settled, now_us: i64) -> Result<(), AnalyticsError> {
     // In the order of their ids, which is that of time: an index on them grows at one end.
     let facts: BTreeMap<&Uuid, &Fact> = settled.facts.iter().collect();
-    let facts: Vec<_> = facts.into_iter().map(|(id, fact)| rows::fact_vals(*id, fact)).collect();
+    let facts: Vec<_> =
+        facts.into_iter().map(|(id, fact)| rows::fact_vals(*id, fact, settled.live.contains(id))).collect();
     tx.execute_many(PUT_FACT, &facts)?;
     let with_totals = |mut key: Vec<Val>, totals: &Totals| {
         key.extend(rows::totals_vals(*totals));

@@ -7,7 +7,7 @@ use pathway_finance::{
 };
 use pathway_store::{Tx, Val};
 
-use super::{Budget, NewBudgets, batch, rows};
+use super::{Budget, NewBudgets, batch, rows, touched};
 use crate::error::AnalyticsError;
 use crate::ledger::{BudgetPeriod, Budgets, Standing};
 
@@ -21,7 +21,9 @@ const SET_OWNER: &str =
 
 /// Sets limits and answers the budgets as they were set, in the order in which they were named.
 pub(super) fn set(tx: &mut Tx<'_>, new: &NewBudgets, now_us: i64) -> Result<Vec<Budget>, AnalyticsError> {
-    let owner = batch::lock_owner(tx, &new.user_id, now_us)?;
+    let (owner, sequence) = batch::lock_owner(tx, &new.user_id, now_us)?;
+    let followed = sequence.map(|sequence| (new.user_id.clone(), sequence));
+    touched::note(tx, &followed.into_iter().collect(), &[])?;
     let (zone, mut budgets) = (new.zone.clone().unwrap_or(owner.zone), owner.budgets);
     for (category, limit) in &new.limits {
         let terms = BudgetTerms { limit: *limit, kind: new.kind, zone: zone.clone() };

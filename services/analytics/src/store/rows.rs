@@ -37,8 +37,8 @@ pub(super) fn line(row: &Row, at: usize) -> Result<Line, AnalyticsError> {
     })
 }
 
-/// `record_id`, then the columns of [`fact`]. A tombstone has nothing else.
-pub(super) fn fact_vals(id: Uuid, fact: &Fact) -> Vec<Val> {
+/// `record_id`, then the columns of [`fact`], then `live`. A tombstone has nothing else.
+pub(super) fn fact_vals(id: Uuid, fact: &Fact, is_live: bool) -> Vec<Val> {
     let mut vals: Vec<Val> =
         vec![id.into_bytes().into(), fact.version.into(), fact.line.is_none().into(), (&fact.user_id).into()];
     match &fact.line {
@@ -52,6 +52,7 @@ pub(super) fn fact_vals(id: Uuid, fact: &Fact) -> Vec<Val> {
         ]),
         None => vals.extend([0_i64.into(), 0_i64.into(), "".into(), "".into(), 0_i64.into(), "".into()]),
     }
+    vals.push(is_live.into());
     vals
 }
 

@@ -50,6 +50,11 @@ const KEEP: &str = "INSERT INTO told
 const EXPECTED: &str = "SELECT minor FROM told WHERE user_id = $1 AND likeness = $2 AND state = 2";
 const SET_STATE: &str = "UPDATE told SET state = $3 WHERE user_id = $1 AND insight_key = $2";
 
+const POST: &str = "INSERT INTO outbox (user_id, insight_key, created_at_us, content)
+     VALUES ($1, $2, $3, $4) ON CONFLICT (user_id, insight_key) DO NOTHING";
+const OUTGOING: &str = "SELECT content FROM outbox ORDER BY created_at_us, user_id, insight_key LIMIT $1";
+const DELIVERED: &str = "DELETE FROM outbox WHERE user_id = $1 AND insight_key = $2";
+
 /// What [`told`] reads.
 macro_rules! columns {
     () => {
@@ -90,6 +95,44 @@ pub(super) fn keep(
     }
     if !rows.is_empty() {
         tx.execute_many(KEEP, &rows)?;
+    }
+    Ok(())
+}
+
+/// Keeps what users are told and puts it into the outbox, but for what they expect and what they were told before. Answers how much there is to deliver.
+pub(super) fn announce(tx: &mut Tx<'_>, insights: &[&Insight], now_us: i64) -> Result<usize, AnalyticsError> {
+    let expected = expected(tx, insights)?;
+    let mut new: Vec<&Insight> = Vec::new();
+    for insight in insights {
+        let is_expected = expected.contains(&(insight.user_id.clone(), insight.dedup_key.clone()));
+        if !is_expected && find(tx, &insight.user_id, &insight.dedup_key)?.is_none() {
+            new.push(insight);
+        }
+    }
+    keep(tx, &new, "", now_us)?;
+    let mut rows: Vec<[Val; 4]> = Vec::with_capacity(new.len());
+    for insight in &new {
+        let content = serde_json::to_string(insight).map_err(|_| AnalyticsError::Corrupt("insight"))?;
+        rows.push([(&insight.user_id).into(), (&insight.dedup_key).into(), now_us.into(), content.into()]);
+    }
+    if !rows.is_empty() {
+        tx.execute_many(POST, &rows)?;
+    }
+    Ok(new.len())
+}
+
+/// What waits in the outbox, the longest first.
+pub(super) fn outgoing(tx: &mut Tx<'_>, most: i64) -> Result<Vec<Insight>, AnalyticsError> {
+    let insight =
+        |row: &Row| serde_json::from_str(row.text(0)?).map_err(|_| AnalyticsError::Corrupt("insight"));
+    tx.query(OUTGOING, &[most.into()])?.iter().map(insight).collect()
+}
+
+/// Takes what is delivered out of the outbox.
+pub(super) fn delivered(tx: &mut Tx<'_>, done: &[(String, String)]) -> Result<(), AnalyticsError> {
+    let keys: Vec<[Val; 2]> = done.iter().map(|(user_id, key)| [user_id.into(), key.into()]).collect();
+    if !keys.is_empty() {
+        tx.execute_many(DELIVERED, &keys)?;
     }
     Ok(())
 }

@@ -141,8 +141,12 @@ async fn an_insight_is_explained_by_its_lines_rule_and_revision() {
 
     let alert = explain(&format!("anomaly:{}", uuid::Uuid::from_u128(20)));
     let page = client.clone().explain(alert.clone()).await.unwrap().into_inner();
-    assert_eq!(page.lines[0].merchant, "Cafe");
-    assert_eq!(net(page.totals.as_ref()).0, "95.00");
+    assert_eq!(page.lines[0].record_id, uuid::Uuid::from_u128(20).to_string());
+    assert_eq!(
+        (page.lines.len(), net(page.totals.as_ref()).0),
+        (11, "199.50".to_owned()),
+        "with its baseline"
+    );
     assert!(page.rule.contains("z-score"), "{}", page.rule);
 
     let both = api::ExplainRequest { start: Some(date("2026-11-01")), ..alert };
@@ -151,5 +155,41 @@ async fn an_insight_is_explained_by_its_lines_rule_and_revision() {
     let nobodys = api::ExplainRequest { user_id: "v".to_owned(), ..explain(budget) };
     let fault = from_status(client.clone().explain(nobodys).await.unwrap_err());
     assert_eq!(fault.reason(), "UNKNOWN_INSIGHT");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn g26_the_robust_detector_sees_what_the_mean_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = Service::alone(&directory).await;
+    let client = &service.client;
+    let dated = |record: u128, amount: &str, day: &str| {
+        let mut change = purchase("u", record, amount, "Cafe");
+        change.after.as_mut().unwrap().date = Some(date(day));
+        change
+    };
+    let habit = [
+        dated(1, "20.00", "2026-09-02"),
+        dated(2, "22.00", "2026-09-20"),
+        dated(3, "21.00", "2026-10-05"),
+        dated(4, "19.00", "2026-10-21"),
+        dated(5, "20.50", "2026-11-03"),
+    ];
+    apply(client, habit.to_vec()).await;
+    let refund = dated(6, "-90.00", "2026-11-20");
+    assert!(told(&apply(client, vec![refund]).await[0]).is_empty(), "a refund");
+    let few = apply(client, vec![dated(7, "90.00", "2026-11-20")]).await;
+    assert_eq!(told(&few[0]), ["transaction_alert"], "five lines in three months are enough");
+    let insight = list(client, of("u")).await.insights.remove(0);
+    for (key, value) in [
+        ("detector", "robust"),
+        ("detectors", "robust"),
+        ("baseline", "20.50"),
+        ("count", "5"),
+        ("factor", "4.3"),
+    ] {
+        assert_eq!(insight.metadata[key], value, "{key}");
+    }
+    assert!(insight.message.contains("the median of the last 5 purchases"), "{}", insight.message);
     service.stop().await;
 }

@@ -5,5 +5,7 @@ mod api;
 mod feed;
 mod follower;
 mod insights;
+mod recurring;
 mod service;
 mod summary;
+mod watch;

@@ -22,18 +22,34 @@ pub(crate) struct Service {
 }
 
 /// 2026-11-24, noon in UTC.
-const NOW: i64 = 1_795_521_600_000_000;
+pub(crate) const NOW: i64 = 1_795_521_600_000_000;
 
 // === impl Service ===
 
 impl Service {
     /// Starts it over a data directory, with a way to datasync.
     pub(crate) async fn start(directory: &TempDir, datasync: Target) -> Self {
-        let env = Env { clock: Clock::manual(&ManualClock::at(NOW)), rng: Rng::seeded(1), ..Env::system() };
+        Self::start_at(directory, datasync, &ManualClock::at(NOW)).await
+    }
+
+    /// Starts it by a clock, where nobody answers.
+    pub(crate) async fn at(directory: &TempDir, clock: &ManualClock) -> Self {
+        let (nowhere, _) = memory();
+        Self::start_at(directory, Target::Memory(nowhere), clock).await
+    }
+
+    async fn start_at(directory: &TempDir, datasync: Target, clock: &ManualClock) -> Self {
+        let (nowhere, _) = memory();
+        let env = Env { clock: Clock::manual(clock), rng: Rng::seeded(1), ..Env::system() };
         let set = |config: &mut Config| {
             config.data_dir = directory.path().to_owned();
+            config.recurring.every_ms = 20;
         };
-        let running = Running::start::<Analytics>(set, Deps { env, datasync: Some(datasync) }).await;
+        let running = Running::start::<Analytics>(
+            set,
+            Deps { env, datasync: Some(datasync), notifications: Some(Target::Memory(nowhere)) },
+        )
+        .await;
         Self { client: AnalyticsServiceClient::new(running.channel()), running }
     }
 

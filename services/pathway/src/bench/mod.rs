@@ -18,6 +18,7 @@ mod latency;
 mod limit;
 mod load;
 mod mesh;
+mod queries;
 mod report;
 mod transactions;
 mod usage;
@@ -40,6 +41,7 @@ pub(crate) async fn run(out: &Output, what: &Bench) -> Result<ExitCode, Fault> {
         match what {
             Bench::Transactions(args) => transactions::run(out, args).await,
             Bench::History(args) => history::run(out, args).await,
+            Bench::Queries(args) => queries::run(out, args).await,
         }
     };
     // What is not finished is dropped, and what it owns ends with it: processes and directory.

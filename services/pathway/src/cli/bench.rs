@@ -11,6 +11,8 @@ pub enum Bench {
     Transactions(BenchTransactions),
     /// Cost of an event, start and memory as the stored history grows.
     History(BenchHistory),
+    /// What a question about a user's month costs over much that is stored.
+    Queries(BenchQueries),
 }
 
 /// `pathway bench transactions`
@@ -42,6 +44,23 @@ pub struct BenchHistory {
     /// Of how many users they are.
     #[arg(long, default_value_t = 200, value_name = "U", value_parser = clap::value_parser!(u32).range(1..))]
     pub users: u32,
+    /// Where the temporary directory is made, as for `transactions`.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `pathway bench queries`
+#[derive(Debug, Args)]
+pub struct BenchQueries {
+    /// How many lines are stored.
+    #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub facts: u64,
+    /// Of how many users they are.
+    #[arg(long, default_value_t = 1_000, value_name = "U", value_parser = clap::value_parser!(u32).range(1..))]
+    pub users: u32,
+    /// How often each question is asked.
+    #[arg(long, default_value_t = 2_000, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub samples: u32,
     /// Where the temporary directory is made, as for `transactions`.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,

@@ -112,6 +112,14 @@ pub enum Bucket {
     Month,
 }
 
+/// `pathway recurring`
+#[derive(Debug, Args)]
+pub struct Recurring {
+    /// The user.
+    #[arg(long)]
+    pub user: String,
+}
+
 /// `pathway explain`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["period", "insight"]))]

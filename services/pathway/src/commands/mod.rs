@@ -11,6 +11,7 @@ pub(crate) mod insights;
 pub(crate) mod notifications;
 pub(crate) mod pathways;
 pub(crate) mod publish;
+pub(crate) mod recurring;
 pub(crate) mod replays;
 pub(crate) mod spending;
 pub(crate) mod summary;

@@ -171,6 +171,16 @@ impl DatasyncService for Script {
 /// Refuses the poison, and tells the user of each change that it is there.
 #[tonic::async_trait]
 impl AnalyticsService for Script {
+    type WatchAnalyticsStream =
+        Pin<Box<dyn Stream<Item = Result<analytics::WatchAnalyticsResponse, Status>> + Send>>;
+
+    async fn watch_analytics(
+        &self,
+        _: Request<analytics::WatchAnalyticsRequest>,
+    ) -> Result<Response<Self::WatchAnalyticsStream>, Status> {
+        unasked()
+    }
+
     async fn apply_changes(
         &self,
         request: Request<analytics::ApplyChangesRequest>,
@@ -245,6 +255,13 @@ impl AnalyticsService for Script {
         &self,
         _: Request<analytics::SetInsightFeedbackRequest>,
     ) -> Result<Response<analytics::SetInsightFeedbackResponse>, Status> {
+        unasked()
+    }
+
+    async fn list_recurring(
+        &self,
+        _: Request<analytics::ListRecurringRequest>,
+    ) -> Result<Response<analytics::ListRecurringResponse>, Status> {
         unasked()
     }
 
