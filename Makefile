@@ -59,9 +59,10 @@ proto: ## Write anew what is generated: the code of proto/, and the JSON Schema 
 	PATHWAY_REGENERATE=1 $(CARGO) test -p pathway-proto --test fresh
 	PATHWAY_REGENERATE=1 $(CARGO) test -p pathway-engine --test it published_schema_is_fresh
 
-bench: ## Measure, in release: idle memory, start, latency, throughput and cost of the main job, and a million stored events
+bench: ## Measure, in release: idle memory, start, latency, throughput and cost of the main job, a million stored events, and ten thousand streams
 	$(CARGO) build --release --workspace --bins
 	$(CARGO) bench -p pathway-tests --bench footprint
+	$(CARGO) bench -p pathway-tests --bench streams
 	$(RELEASE)/pathway bench transactions
 	$(RELEASE)/pathway bench history
 

@@ -1,6 +1,6 @@
 //! What a user is told, from the topic and the command line to their devices.
 
-use pathway_testkit::{Layout, Services};
+use pathway_testkit::{Layout, Services, eventually};
 use serde_json::{Value, json};
 
 fn listed(services: &Services, more: &[&str]) -> Value {
@@ -66,4 +66,57 @@ fn what_is_over_is_marked_so_on_every_device() {
     let kinds: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].take()).collect();
     assert_eq!(kinds, ["replaced", "resolved"]);
+}
+
+#[test]
+fn what_goes_out_is_chosen_seen_and_sent_again() {
+    let services = Services::start(Layout::AllInOne);
+    let run = |args: &[&str]| services.pathway(&[args, &["--user", "ravi", "--json"]].concat());
+    let said = run(&[
+        "preferences",
+        "set",
+        "--quiet",
+        "22:00-07:30",
+        "--time-zone",
+        "Asia/Kolkata",
+        "--rule",
+        "*/email=daily",
+    ]);
+    let said = said.succeeded().json();
+    assert_eq!(
+        (&said["quiet_hours"]["until"], &said["rules"][0]["mode"]),
+        (&json!("07:30"), &json!("daily"))
+    );
+    let shown = run(&["preferences"]).succeeded().json();
+    assert_eq!(shown["effective"].as_array().unwrap().len(), 40);
+    let refused = run(&["preferences", "set", "--time-zone", "Mars/Olympus"]).failed();
+    assert!(refused.stderr.contains("time_zone"), "{}", refused.stderr);
+
+    let made = run(&["webhooks", "create", "http://127.0.0.1:9/hook"]).succeeded().json();
+    let id = made["id"].as_str().unwrap();
+    let listed = run(&["webhooks"]).succeeded();
+    assert!(!listed.stdout.contains(made["secret"].as_str().unwrap()), "a secret is shown once");
+    let _ = run(&["notifications", "send", "--key", "a", "--type", "budget_warning"]).succeeded();
+    let failed = eventually("the webhook is refused", || {
+        let found = run(&["deliveries", "--state", "failed", "--target", id]).succeeded().json();
+        found["deliveries"].as_array().unwrap().first().cloned()
+    });
+    assert!(failed["reason"].as_str().unwrap().contains("private"), "{failed}");
+    let again = run(&["deliveries", "retry", failed["id"].as_str().unwrap()]).succeeded().json();
+    assert_eq!(again["state"], "waiting");
+    assert_ne!(run(&["webhooks", "rotate", id]).succeeded().json()["secret"], made["secret"]);
+    let _ = run(&["webhooks", "delete", id]).succeeded();
+    assert_eq!(run(&["webhooks"]).succeeded().json()["webhooks"], json!([]));
+    let preview = services.pathway(&[
+        "preferences",
+        "preview",
+        "--type",
+        "goal_milestone",
+        "--channel",
+        "push",
+        "--fact",
+        "goal=Goa",
+        "--json",
+    ]);
+    assert_eq!(preview.succeeded().json()["message"], "You have reached a milestone of Goa.");
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     "pathway/types/v1/record.proto",
     "pathway/types/v1/notice.proto",
     "pathway/processor/v1/processor.proto",
@@ -13,6 +13,8 @@ const FILES: [&str; 7] = [
     "pathway/analytics/v1/analytics.proto",
     "pathway/notifications/v1/notifications.proto",
     "pathway/operations/v1/operations.proto",
+    "pathway/notifications/v1/preferences.proto",
+    "pathway/notifications/v1/deliveries.proto",
 ];
 
 #[test]

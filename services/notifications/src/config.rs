@@ -28,8 +28,56 @@ pub struct Config {
     pub telemetry: TelemetrySettings,
     /// Who may call.
     pub security: SecuritySettings,
+    /// What goes out over HTTP.
+    pub delivery: DeliveryConfig,
+    /// E-mail.
+    pub email: EmailConfig,
+    /// Web push.
+    pub push: PushConfig,
     /// The live stream.
     pub watch: WatchConfig,
+}
+
+/// What goes out over HTTP.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryConfig {
+    /// The private networks that may be called.
+    pub allow: Vec<String>,
+    /// For how many days a message that has ended is kept; 0 for ever.
+    pub keep_days: u64,
+}
+
+/// The mail server. The password is a file, never a value: what is in force is printed and logged.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailConfig {
+    /// Its name; empty for no e-mail.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// `tls`, `starttls` or `none`.
+    pub tls: String,
+    /// Who sends.
+    pub from: String,
+    /// The user to log in as; empty for none.
+    pub user: String,
+    /// The file with the password.
+    pub password_file: PathBuf,
+    /// A certificate to trust beside the public ones.
+    pub root_certificate: PathBuf,
+    /// Where a reader turns e-mail off.
+    pub unsubscribe: String,
+}
+
+/// Web push.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushConfig {
+    /// The file with the server's private key; empty for no push.
+    pub key_file: PathBuf,
+    /// Whom a push service may ask.
+    pub subject: String,
 }
 
 /// How the live stream behaves.

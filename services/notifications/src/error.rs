@@ -12,6 +12,18 @@ pub enum NotificationsError {
     /// The user has no such notice.
     #[error("there is no such notice")]
     UnknownNotice,
+    /// The user has no such webhook or push subscription.
+    #[error("there is no such endpoint")]
+    UnknownEndpoint,
+    /// The user has no such message.
+    #[error("there is no such delivery")]
+    UnknownDelivery,
+    /// The texts that are built in cannot be read: a defect.
+    #[error("the texts cannot be read: {0}")]
+    Texts(String),
+    /// The operating system gave no randomness for a key.
+    #[error("no key can be made")]
+    NoKey,
     /// The feed has no such change yet.
     #[error("the feed has no such change")]
     UnknownChange {
@@ -38,6 +50,14 @@ impl From<NotificationsError> for Fault {
             NotificationsError::UnknownNotice => {
                 Self::new(Code::NotFound, "UNKNOWN_NOTICE", "the user has no notice with this id")
             }
+            NotificationsError::UnknownEndpoint => {
+                let message = "the user has no webhook or push subscription with this id";
+                Self::new(Code::NotFound, "UNKNOWN_ENDPOINT", message)
+            }
+            NotificationsError::UnknownDelivery => {
+                Self::new(Code::NotFound, "UNKNOWN_DELIVERY", "the user has no message with this id")
+            }
+            error @ (NotificationsError::Texts(_) | NotificationsError::NoKey) => Self::internal(error),
             NotificationsError::UnknownChange { last } => {
                 let message = format!(
                     "the feed's last change is {last}: list the notices anew and go on after the change that is given there"

@@ -59,6 +59,12 @@ impl Feeds {
         Watcher { user_id: user_id.to_owned(), news: Some(news), feeds: self.clone() }
     }
 
+    /// Whose feeds somebody watches.
+    pub(crate) fn watched(&self) -> Vec<String> {
+        let feeds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        feeds.keys().cloned().collect()
+    }
+
     /// Hands news to those who watch.
     pub(crate) fn publish(&self, news: impl IntoIterator<Item = News>) {
         let feeds = self.0.lock().unwrap_or_else(PoisonError::into_inner);

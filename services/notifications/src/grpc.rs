@@ -1,6 +1,9 @@
 //! The API: the only part that knows the generated types.
 
 mod convert;
+mod deliveries;
+mod endpoints;
+mod preferences;
 
 use std::pin::Pin;
 
@@ -9,9 +12,11 @@ use futures_util::{Stream, StreamExt as _};
 use pathway_kernel::{Check, Fault};
 use pathway_proto::google::rpc::Status as ItemStatus;
 use pathway_proto::pathway::notifications::v1 as api;
+use pathway_proto::pathway::notifications::v1::deliveries_service_server::DeliveriesServiceServer;
 use pathway_proto::pathway::notifications::v1::notifications_service_server::{
     NotificationsService, NotificationsServiceServer,
 };
+use pathway_proto::pathway::notifications::v1::preferences_service_server::PreferencesServiceServer;
 use pathway_rpc::{
     Identity, MAX_MESSAGE_BYTES, Position, Routes, expiring, ok_item_status, own, status, to_item_status,
 };
@@ -32,7 +37,9 @@ const LONGEST_USER: usize = 512;
 
 pub(crate) fn routes(notices: Notices) -> Routes {
     Routes::default()
-        .add(NotificationsServiceServer::new(notices).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add(NotificationsServiceServer::new(notices.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add(PreferencesServiceServer::new(notices.clone()))
+        .add(DeliveriesServiceServer::new(notices))
 }
 
 #[tonic::async_trait]

@@ -82,6 +82,19 @@ pub(crate) struct Stored {
     pub(crate) changed_at_us: i64,
 }
 
+/// The types that have texts of their own.
+pub(crate) const KINDS: [&str; 10] = [
+    "budget_warning",
+    "budget_exceeded",
+    "transaction_alert",
+    "document_ready",
+    "system_alert",
+    "reminder",
+    "goal_milestone",
+    "recurring_missed",
+    "price_changed",
+    "sync_failed",
+];
 /// The longest id, key or type, in bytes.
 const LONGEST_KEY: usize = 512;
 /// The longest title or message, in bytes.
@@ -120,14 +133,6 @@ impl Notice {
             check.text(&format!("metadata.{key}"), value, LONGEST_TEXT);
         }
         check.done().err().unwrap_or_default()
-    }
-
-    /// The same with its type's title where it has none of its own.
-    pub(crate) fn titled(mut self) -> Self {
-        if self.title.is_empty() {
-            default_title(&self.kind).clone_into(&mut self.title);
-        }
-        self
     }
 }
 
@@ -287,11 +292,10 @@ mod tests {
 
     #[test]
     fn a_type_has_a_title_and_an_unknown_one_too() {
-        assert_eq!(notice("budget_exceeded").titled().title, "Budget exceeded");
-        assert_eq!(notice("sync_failed").titled().title, "Sync failed");
-        assert_eq!(notice("moon_phase").titled().title, "Notification");
+        assert_eq!(default_title("budget_exceeded"), "Budget exceeded");
+        assert_eq!(default_title("sync_failed"), "Sync failed");
+        assert_eq!(default_title("moon_phase"), "Notification");
         assert!(notice("moon_phase").check().is_empty());
-        assert_eq!(Notice { title: "Mine".into(), ..notice("reminder") }.titled().title, "Mine");
     }
 
     #[test]

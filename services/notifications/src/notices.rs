@@ -8,6 +8,7 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use pathway_kernel::{Clock, Violation};
 use pathway_store::Once;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use crate::error::NotificationsError;
 use crate::feeds::{Feeds, News, Watcher};
 use crate::notice::{ChangeKind, Mark, Notice, Stored};
 use crate::store::{Listing, Marked, MarkedAll, Page, Sent, Store, Which};
+use crate::templates::Templates;
 
 /// What the service does for its callers; cheap to clone.
 #[derive(Debug, Clone)]
@@ -25,6 +27,11 @@ pub(crate) struct Notices {
     pub(crate) heartbeat: Duration,
     /// Who watches what.
     pub(crate) feeds: Feeds,
+    /// Says that something goes out.
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) templates: Arc<Templates>,
+    /// The server's public key for push; empty where it is not configured.
+    pub(crate) push_key: String,
     /// Ends the streams, so that a drain need not wait for those who would watch for ever.
     pub(crate) closing: CancellationToken,
 }
@@ -69,7 +76,7 @@ impl Notices {
             .map(|notice| {
                 let violations = notice.check();
                 if violations.is_empty() {
-                    good.push(notice.titled());
+                    good.push(notice);
                     Ok(())
                 } else {
                     Err(violations)
@@ -80,6 +87,9 @@ impl Notices {
         if !good.is_empty() {
             let all = self.store.send(good, self.clock.now_us()).await?;
             self.feeds.publish(all.news);
+            if all.has_work {
+                self.wake.notify_one();
+            }
             sent.extend(all.sent);
         }
         let answer = |checked: Result<(), Vec<Violation>>| match checked {

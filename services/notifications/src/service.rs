@@ -1,21 +1,33 @@
 //! The service: what it is built of, and how it runs.
 
-use pathway_kernel::Fault;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pathway_kernel::{Clock, Fault, Violation};
+use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
 use pathway_rpc::{Listener, Routes, ServerConfig};
 use pathway_runtime::{Component, Env, Security};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, DEFAULTS};
+use crate::channels::{EmailSender, PushSender, Vapid, WebhookSender};
+use crate::config::{Config, DEFAULTS, PushConfig};
+use crate::courier::{Courier, Sender, Senders};
+use crate::error::NotificationsError;
 use crate::feeds::Feeds;
 use crate::grpc;
 use crate::notices::Notices;
+use crate::others;
+use crate::preferences::Channel;
 use crate::store::Store;
+use crate::templates::Templates;
 
 /// The service of the notices.
 #[derive(Debug)]
 pub struct Notifications {
     env: Env,
     notices: Notices,
+    courier: Courier,
     security: Security,
     cors_origins: Vec<String>,
 }
@@ -30,14 +42,30 @@ impl Component for Notifications {
 
     async fn build(config: Config, env: Env) -> Result<Self, Fault> {
         let security = Security::open(Self::NAME, &config.security, &env.clock)?;
+        let templates = Arc::new(Templates::load().map_err(NotificationsError::Texts)?);
+        let (senders, push_key) = senders(&config, &env.clock, &templates)?;
+        let store = Store::open(&config.store_config(), Arc::clone(&templates)).await?;
+        let (feeds, wake) = (Feeds::default(), Arc::new(Notify::new()));
+        let courier = Courier {
+            store: store.clone(),
+            clock: env.clock.clone(),
+            rng: env.rng.clone(),
+            feeds: feeds.clone(),
+            senders,
+            wake: Arc::clone(&wake),
+            keep: Duration::from_secs(config.delivery.keep_days.saturating_mul(24 * 3600)),
+        };
         let notices = Notices {
-            store: Store::open(&config.store_config()).await?,
+            store,
             clock: env.clock.clone(),
             heartbeat: config.watch.heartbeat(),
-            feeds: Feeds::default(),
+            feeds,
+            wake,
+            templates,
+            push_key,
             closing: CancellationToken::new(),
         };
-        Ok(Self { env, notices, security, cors_origins: config.cors_origins })
+        Ok(Self { env, notices, courier, security, cors_origins: config.cors_origins })
     }
 
     fn routes(&self) -> Routes {
@@ -50,11 +78,65 @@ impl Component for Notifications {
             guard: self.security.guard(),
             ..ServerConfig::default()
         };
+        let server = self.env.server(config, self.routes());
         let closing = self.notices.closing.clone();
-        let told = async move {
-            shutdown.cancelled().await;
-            closing.cancel();
+        let carrying = tokio::spawn(self.courier.run(closing.clone()));
+        let told = {
+            let closing = closing.clone();
+            async move {
+                shutdown.cancelled().await;
+                closing.cancel();
+            }
         };
-        self.env.server(config, self.routes()).serve(listener, told).await
+        // What other processes change is heard of by asking; one that is alone hears of everything.
+        let asking = self.notices.store.is_shared().then(|| {
+            tokio::spawn(others::follow(
+                self.notices.store.clone(),
+                self.notices.feeds.clone(),
+                closing.clone(),
+            ))
+        });
+        let served = server.serve(listener, told).await;
+        closing.cancel();
+        carrying.await.map_err(Fault::internal)?;
+        if let Some(asking) = asking {
+            asking.await.map_err(Fault::internal)?;
+        }
+        served
     }
+}
+
+/// A way out for each channel that is configured, and the public key for push.
+fn senders(config: &Config, clock: &Clock, templates: &Arc<Templates>) -> Result<(Senders, String), Fault> {
+    let allowed: Vec<Network> =
+        config.delivery.allow.iter().map(|network| network.parse()).collect::<Result<_, OutboundError>>()?;
+    let client = Client::new(Guard::new(allowed), ClientConfig::default());
+    let webhook: Arc<dyn Sender> = Arc::new(WebhookSender::new(client.clone(), clock.clone()));
+    let mut senders = Senders::from([(Channel::Webhook, webhook)]);
+    if !config.email.host.is_empty() {
+        let email =
+            EmailSender::new(&config.email, Arc::clone(templates)).map_err(NotificationsError::Invalid)?;
+        senders.insert(Channel::Email, Arc::new(email));
+    }
+    let Some(vapid) = vapid(&config.push).map_err(NotificationsError::Invalid)? else {
+        return Ok((senders, String::new()));
+    };
+    let push_key = vapid.public_key();
+    let push = PushSender::new(client, clock.clone(), vapid, Arc::clone(templates));
+    senders.insert(Channel::Push, Arc::new(push));
+    Ok((senders, push_key))
+}
+
+/// Who the server is to push services, where that is configured.
+fn vapid(config: &PushConfig) -> Result<Option<Vapid>, Vec<Violation>> {
+    if config.key_file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let wrong = |field: &str, what: String| vec![Violation::new(field, what)];
+    if !config.subject.starts_with("mailto:") && !config.subject.starts_with("https:") {
+        return Err(wrong("push.subject", "must be a mailto: or https: URL".to_owned()));
+    }
+    let pem = std::fs::read_to_string(&config.key_file)
+        .map_err(|error| wrong("push.key_file", format!("cannot be read: {error}")))?;
+    Vapid::parse(&pem, &config.subject).map(Some).map_err(|what| wrong("push.key_file", what.to_owned()))
 }

@@ -8,24 +8,37 @@
 //! higher number. A log of changes would tell each step, but a device that comes back wants to know how things stand, and the log would grow with every
 //! mark for as long as somebody might come back.
 
+mod deliveries;
+mod endpoints;
 mod feed;
+mod health;
 mod marks;
+mod outbox;
+mod preferences;
 mod rows;
 mod send;
 
-use pathway_store::{Db, Migration, Once, REQUESTS, StoreConfig, StoreError, Tx, Val};
+use std::sync::Arc;
+
+use pathway_store::{Db, Migration, Once, REQUESTS, Row, StoreConfig, StoreError, Tx, Val};
 use uuid::Uuid;
 
+use crate::delivery::{Attempt, Claim, Delivery};
+use crate::endpoint::Endpoint;
 use crate::error::NotificationsError;
 use crate::feeds::News;
 use crate::notice::{Mark, Notice, Stored};
+use crate::preferences::{Channel, Preferences};
+use crate::templates::Templates;
+pub(crate) use deliveries::{Again, DeliveryListing, Health, Settled, Wanted};
 pub(crate) use marks::{Marked, MarkedAll};
 use rows::{all_stored, columns};
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { number: 1, name: "notices", sql: include_str!("../migrations/0001_notices.sql") },
     Migration { number: 2, name: "changes", sql: include_str!("../migrations/0002_changes.sql") },
     REQUESTS,
+    Migration { number: 3, name: "deliveries", sql: include_str!("../migrations/0003_deliveries.sql") },
 ];
 
 const LIST_ALL: &str = concat!(
@@ -50,6 +63,7 @@ const STANDING: &str = "SELECT unread, last_change FROM feeds WHERE user_id = $1
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     db: Db,
+    templates: Arc<Templates>,
 }
 
 /// Where a sent notice is, or what it ended.
@@ -67,6 +81,8 @@ pub(crate) struct Sent {
 pub(crate) struct SentAll {
     pub(crate) sent: Vec<Sent>,
     pub(crate) news: Vec<News>,
+    /// Whether something goes out.
+    pub(crate) has_work: bool,
 }
 
 /// Which notices to list.
@@ -100,8 +116,13 @@ pub(crate) struct Page {
 // === impl Store ===
 
 impl Store {
-    pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::open(config, MIGRATIONS.to_vec()).await? })
+    pub(crate) async fn open(config: &StoreConfig, templates: Arc<Templates>) -> Result<Self, StoreError> {
+        Ok(Self { db: Db::open(config, MIGRATIONS.to_vec()).await?, templates })
+    }
+
+    /// Whether other processes may write too.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.db.is_shared()
     }
 
     /// Stores a batch in one transaction; what is there already is answered and not stored again.
@@ -110,7 +131,8 @@ impl Store {
         notices: Vec<Notice>,
         now_us: i64,
     ) -> Result<SentAll, NotificationsError> {
-        self.db.write_locking(move |tx| send::send(tx, &notices, now_us)).await
+        let templates = Arc::clone(&self.templates);
+        self.db.write_locking(move |tx| send::send(tx, &notices, &templates, now_us)).await
     }
 
     pub(crate) async fn list(&self, listing: Listing) -> Result<Page, NotificationsError> {
@@ -175,6 +197,151 @@ impl Store {
             })
             .await
     }
+
+    /// How far feeds have come, as news without their changes.
+    pub(crate) async fn standings(&self, users: Vec<String>) -> Result<Vec<News>, StoreError> {
+        self.db
+            .read(move |tx| {
+                let keys: Vec<[Val; 1]> = users.iter().map(|user_id| [user_id.into()]).collect();
+                let rows = tx.query_many(STANDING, &keys)?;
+                let news = |(user_id, rows): (&String, Vec<Row>)| {
+                    let row = rows.into_iter().next()?;
+                    let (unread, last) = (row.i64(0), row.i64(1));
+                    let of = |unread, last| News {
+                        user_id: user_id.clone(),
+                        before: last,
+                        last,
+                        unread,
+                        changes: None,
+                    };
+                    Some(unread.and_then(|unread| last.map(|last| of(unread, last))))
+                };
+                users.iter().zip(rows).filter_map(news).collect()
+            })
+            .await
+    }
+
+    /// What a user has said.
+    pub(crate) async fn preferences(&self, user_id: String) -> Result<Preferences, NotificationsError> {
+        self.db.read(move |tx| preferences::load(tx, &user_id)).await
+    }
+
+    /// Changes what a user has said, by what `change` makes of it.
+    pub(crate) async fn update_preferences(
+        &self,
+        user_id: String,
+        change: impl Fn(&mut Preferences) + Send + 'static,
+    ) -> Result<Preferences, NotificationsError> {
+        self.db.write_locking(move |tx| preferences::update(tx, &user_id, &change)).await
+    }
+
+    /// Takes messages that are due.
+    pub(crate) async fn claim(&self, wanted: Wanted) -> Result<Vec<Claim>, NotificationsError> {
+        self.db.write_locking(move |tx| deliveries::claim(tx, &wanted)).await
+    }
+
+    /// When the next message is due after now.
+    pub(crate) async fn next_due(&self, now_us: i64) -> Result<Option<i64>, StoreError> {
+        self.db.read(move |tx| deliveries::next_due(tx, now_us)).await
+    }
+
+    /// Records what came of attempts; answers what the owners of endpoints were told.
+    pub(crate) async fn settle(
+        &self,
+        settled: Vec<Settled>,
+        now_us: i64,
+    ) -> Result<Vec<News>, NotificationsError> {
+        let templates = Arc::clone(&self.templates);
+        self.db
+            .write_locking(move |tx| {
+                let news = health::note(tx, &settled, &templates, now_us)?;
+                deliveries::settle(tx, &settled)?;
+                Ok(news)
+            })
+            .await
+    }
+
+    /// Removes messages that were written before an instant and have ended, a few at a time; answers whether there may be more.
+    pub(crate) async fn forget(&self, before_us: i64) -> Result<bool, StoreError> {
+        // The least id of its millisecond.
+        let millis = u64::try_from(before_us / 1000).unwrap_or(0);
+        let before = uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid();
+        self.db.write(move |tx| deliveries::forget(tx, before, 500)).await
+    }
+
+    /// A user's messages, newest first, each with every attempt.
+    pub(crate) async fn deliveries(
+        &self,
+        listing: DeliveryListing,
+    ) -> Result<Vec<(Delivery, Vec<Attempt>)>, NotificationsError> {
+        self.db.read(move |tx| deliveries::list(tx, &listing)).await
+    }
+
+    /// Lets a user's message go out now.
+    pub(crate) async fn retry(
+        &self,
+        user_id: String,
+        id: Uuid,
+        now_us: i64,
+    ) -> Result<(Delivery, Vec<Attempt>), NotificationsError> {
+        self.db.write_locking(move |tx| deliveries::retry(tx, &user_id, id, now_us)).await
+    }
+
+    /// Lets messages of a user's endpoint go out once more; answers how many.
+    pub(crate) async fn again(
+        &self,
+        user_id: String,
+        id: Uuid,
+        which: Again,
+        now_us: i64,
+    ) -> Result<u64, NotificationsError> {
+        self.db
+            .write_locking(move |tx| {
+                endpoints::find(tx, &user_id, Channel::Webhook, id)?;
+                Ok(deliveries::again(tx, &user_id, &id.to_string(), &which, now_us)?)
+            })
+            .await
+    }
+
+    /// A user's endpoints of a channel, in the order in which they were made.
+    pub(crate) async fn endpoints(
+        &self,
+        user_id: String,
+        channel: Channel,
+    ) -> Result<Vec<Endpoint>, NotificationsError> {
+        self.db.read(move |tx| endpoints::list(tx, &user_id, channel)).await
+    }
+
+    /// Stores a new endpoint, and removes the user's others of its channel with the same URL where `alone`.
+    pub(crate) async fn add_endpoint(
+        &self,
+        endpoint: Endpoint,
+        alone: bool,
+    ) -> Result<(), NotificationsError> {
+        self.db.write_locking(move |tx| endpoints::add(tx, &endpoint, alone)).await
+    }
+
+    /// Changes a user's endpoint, by what `change` makes of it.
+    pub(crate) async fn update_endpoint(
+        &self,
+        user_id: String,
+        channel: Channel,
+        id: Uuid,
+        change: impl Fn(&mut Endpoint) + Send + 'static,
+    ) -> Result<Endpoint, NotificationsError> {
+        self.db.write_locking(move |tx| endpoints::update(tx, &user_id, channel, id, &change)).await
+    }
+
+    /// Removes a user's endpoint and drops what waits for it.
+    pub(crate) async fn remove_endpoint(
+        &self,
+        user_id: String,
+        channel: Channel,
+        id: Uuid,
+        now_us: i64,
+    ) -> Result<(), NotificationsError> {
+        self.db.write_locking(move |tx| endpoints::remove(tx, &user_id, channel, id, now_us)).await
+    }
 }
 
 fn page(tx: &mut Tx<'_>, user_id: &str, notices: Vec<Stored>) -> Result<Page, NotificationsError> {
@@ -186,5 +353,7 @@ fn page(tx: &mut Tx<'_>, user_id: &str, notices: Vec<Stored>) -> Result<Page, No
     Ok(Page { notices, unread, last_change })
 }
 
+#[cfg(test)]
+mod outbox_tests;
 #[cfg(test)]
 mod tests;

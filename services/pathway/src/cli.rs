@@ -2,6 +2,7 @@
 
 mod bench;
 mod breakers;
+mod deliveries;
 mod figures;
 mod inspect;
 mod notifications;
@@ -20,6 +21,10 @@ use crate::output::{OUTPUT_CLOSED, Output, print_fault};
 use crate::{commands, up};
 pub use bench::{Bench, BenchHistory, BenchQueries, BenchTransactions};
 pub use breakers::{BreakerVerb, Breakers};
+pub use deliveries::{
+    Deliveries, DeliveryAction, Mode, OneWebhook, PreferenceAction, PreferenceSet, Preferences, Preview,
+    Rule, State, WebhookAction, Webhooks,
+};
 pub use figures::{
     Bucket, Explain, Feedback, InsightAction, InsightState, Insights, Recurring, Summary, Trends,
 };
@@ -113,6 +118,12 @@ pub enum Command {
     },
     /// List a user's notifications, oldest first; follow, mark, archive, send.
     Notifications(Notifications),
+    /// Show what a user wants to be told, where and when; change it, preview a text.
+    Preferences(Preferences),
+    /// List a user's webhooks; make, change, recover one.
+    Webhooks(Webhooks),
+    /// List what went out for a user, with every attempt; send one again.
+    Deliveries(Deliveries),
     /// List executions, newest first.
     Executions(Executions),
     /// List events that failed for good, newest first; redrive or discard them.
@@ -365,6 +376,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Insights(args) => commands::insights::run(&mesh()?, &out, &args).await,
         Command::Recurring(args) => commands::recurring::run(&mesh()?, &out, &args).await,
         Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, args).await,
+        Command::Preferences(args) => commands::preferences::run(&mesh()?, &out, args).await,
+        Command::Webhooks(args) => commands::webhooks::run(&mesh()?, &out, args).await,
+        Command::Deliveries(args) => commands::deliveries::run(&mesh()?, &out, args).await,
         Command::Executions(args) => commands::executions::run(&mesh()?, &out, &args).await,
         Command::DeadLetters(args) => commands::dead_letters::run(&mesh()?, &out, &args).await,
         Command::Pathways(args) => commands::pathways::run(mesh, &out, &args).await,

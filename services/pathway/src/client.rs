@@ -7,7 +7,9 @@ use pathway_kernel::{Code, Fault};
 use pathway_proto::google;
 use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use pathway_proto::pathway::datasync::v1::datasync_service_client::DatasyncServiceClient;
+use pathway_proto::pathway::notifications::v1::deliveries_service_client::DeliveriesServiceClient;
 use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
+use pathway_proto::pathway::notifications::v1::preferences_service_client::PreferencesServiceClient;
 use pathway_proto::pathway::operations::v1::operations_service_client::OperationsServiceClient;
 use pathway_proto::pathway::processor::v1::processor_service_client::ProcessorServiceClient;
 use pathway_rpc::{Channel, ChannelConfig, Credentials, MAX_MESSAGE_BYTES, Target, from_status};
@@ -27,6 +29,10 @@ pub(crate) struct Mesh {
     pub(crate) analytics: AnalyticsServiceClient<Channel>,
     /// Notices.
     pub(crate) notifications: NotificationsServiceClient<Channel>,
+    /// What users want to be told.
+    pub(crate) preferences: PreferencesServiceClient<Channel>,
+    /// What goes out.
+    pub(crate) deliveries: DeliveriesServiceClient<Channel>,
 }
 
 /// What an operator asks: one client for each server.
@@ -60,6 +66,7 @@ impl Mesh {
                 None => channel,
             })
         };
+        let notifications = channel("notifications", &global.notifications_server)?;
         Ok(Self {
             processor: ProcessorServiceClient::new(channel("processor", &None)?)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
@@ -67,11 +74,10 @@ impl Mesh {
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
             analytics: AnalyticsServiceClient::new(channel("analytics", &global.analytics_server)?)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
-            notifications: NotificationsServiceClient::new(channel(
-                "notifications",
-                &global.notifications_server,
-            )?)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            preferences: PreferencesServiceClient::new(notifications.clone()),
+            deliveries: DeliveriesServiceClient::new(notifications.clone()),
+            notifications: NotificationsServiceClient::new(notifications)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
         })
     }
 }

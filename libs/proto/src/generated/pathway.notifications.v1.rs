@@ -1166,3 +1166,2422 @@ pub mod notifications_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A preference for a type and a channel.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Preference {
+    /// The type, such as `budget_warning`; `*` for all that have no preference of their own. Required.
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// `in_app`, `email`, `push` or `webhook`. Required. A webhook is told each one at once, unless it is off.
+    #[prost(string, tag = "2")]
+    pub channel: ::prost::alloc::string::String,
+    /// Whether and when.
+    #[prost(enumeration = "DeliveryMode", tag = "3")]
+    pub mode: i32,
+    /// One about the same may follow after this many seconds; 0 for any time.
+    #[prost(int64, tag = "4")]
+    pub throttle_seconds: i64,
+}
+/// The hours in which a user is not to be disturbed: e-mail and push wait for their end. Critical notices do not.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuietHours {
+    /// Minutes since midnight where the user lives, 0 to 1439.
+    #[prost(int32, tag = "1")]
+    pub begin_minute: i32,
+    /// Likewise; over midnight where it is before the beginning, none where it is the same.
+    #[prost(int32, tag = "2")]
+    pub end_minute: i32,
+}
+/// What a user has said.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Preferences {
+    /// `en` or `hi`.
+    #[prost(string, tag = "1")]
+    pub locale: ::prost::alloc::string::String,
+    /// The IANA zone, such as `Asia/Kolkata`.
+    #[prost(string, tag = "2")]
+    pub time_zone: ::prost::alloc::string::String,
+    /// Absent where there are none.
+    #[prost(message, optional, tag = "3")]
+    pub quiet_hours: ::core::option::Option<QuietHours>,
+    /// Where e-mail goes; empty for nowhere.
+    #[prost(string, tag = "4")]
+    pub email: ::prost::alloc::string::String,
+    /// Whether amounts may show in subjects of e-mail and in push messages, which others may see on a locked screen.
+    #[prost(bool, tag = "5")]
+    pub show_amounts: bool,
+    /// What the user has said of types and channels.
+    #[prost(message, repeated, tag = "6")]
+    pub preferences: ::prost::alloc::vec::Vec<Preference>,
+}
+/// Whose preferences.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPreferencesRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+}
+/// A user's preferences.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetPreferencesResponse {
+    /// What they have said.
+    #[prost(message, optional, tag = "1")]
+    pub preferences: ::core::option::Option<Preferences>,
+    /// What holds for the types that are known, each by each channel.
+    #[prost(message, repeated, tag = "2")]
+    pub effective: ::prost::alloc::vec::Vec<Preference>,
+}
+/// What to change.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdatePreferencesRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// `en` or `hi`.
+    #[prost(string, optional, tag = "2")]
+    pub locale: ::core::option::Option<::prost::alloc::string::String>,
+    /// The IANA zone, such as `Asia/Kolkata`.
+    #[prost(string, optional, tag = "3")]
+    pub time_zone: ::core::option::Option<::prost::alloc::string::String>,
+    /// The quiet hours; the same minute twice takes them away.
+    #[prost(message, optional, tag = "4")]
+    pub quiet_hours: ::core::option::Option<QuietHours>,
+    /// Where e-mail goes; empty for nowhere.
+    #[prost(string, optional, tag = "5")]
+    pub email: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether amounts may show in subjects and push messages.
+    #[prost(bool, optional, tag = "6")]
+    pub show_amounts: ::core::option::Option<bool>,
+    /// Those named are changed; one with an unspecified mode is taken away. At most 256.
+    #[prost(message, repeated, tag = "7")]
+    pub preferences: ::prost::alloc::vec::Vec<Preference>,
+}
+/// The preferences after the change.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdatePreferencesResponse {
+    /// What the user has said.
+    #[prost(message, optional, tag = "1")]
+    pub preferences: ::core::option::Option<Preferences>,
+}
+/// What to preview.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreviewNoticeRequest {
+    /// The type. Required.
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// The facts that the text is made of.
+    #[prost(map = "string, string", tag = "2")]
+    pub metadata: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// `en` or `hi`; `en` unless given.
+    #[prost(string, tag = "3")]
+    pub locale: ::prost::alloc::string::String,
+    /// `in_app`, `email` or `push`; `in_app` unless given.
+    #[prost(string, tag = "4")]
+    pub channel: ::prost::alloc::string::String,
+    /// A title of the sender's own.
+    #[prost(string, tag = "5")]
+    pub title: ::prost::alloc::string::String,
+    /// A message of the sender's own.
+    #[prost(string, tag = "6")]
+    pub message: ::prost::alloc::string::String,
+    /// Whether amounts may show in a subject and a push message.
+    #[prost(bool, tag = "7")]
+    pub show_amounts: bool,
+}
+/// The texts.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PreviewNoticeResponse {
+    /// The title, subject or heading.
+    #[prost(string, tag = "1")]
+    pub title: ::prost::alloc::string::String,
+    /// The text.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// The HTML part of an e-mail; empty for other channels.
+    #[prost(string, tag = "3")]
+    pub html: ::prost::alloc::string::String,
+    /// Why the type's own text was not used, such as a fact that is missing; empty where it was.
+    #[prost(string, tag = "4")]
+    pub fallback_reason: ::prost::alloc::string::String,
+}
+/// Whether and when a type is told by a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeliveryMode {
+    /// As if the user had said nothing: the defaults hold.
+    Unspecified = 0,
+    /// Never.
+    Off = 1,
+    /// At once, or when the quiet hours end.
+    Immediate = 2,
+    /// Gathered and told once an hour.
+    Hourly = 3,
+    /// Gathered and told once a day, at eight in the morning where the user lives.
+    Daily = 4,
+}
+impl DeliveryMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DELIVERY_MODE_UNSPECIFIED",
+            Self::Off => "DELIVERY_MODE_OFF",
+            Self::Immediate => "DELIVERY_MODE_IMMEDIATE",
+            Self::Hourly => "DELIVERY_MODE_HOURLY",
+            Self::Daily => "DELIVERY_MODE_DAILY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DELIVERY_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DELIVERY_MODE_OFF" => Some(Self::Off),
+            "DELIVERY_MODE_IMMEDIATE" => Some(Self::Immediate),
+            "DELIVERY_MODE_HOURLY" => Some(Self::Hourly),
+            "DELIVERY_MODE_DAILY" => Some(Self::Daily),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod preferences_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Owns the preferences and the texts.
+    #[derive(Debug, Clone)]
+    pub struct PreferencesServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> PreferencesServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> PreferencesServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            PreferencesServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// What a user has said, and what holds for each type and channel.
+        pub async fn get_preferences(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPreferencesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPreferencesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.PreferencesService/GetPreferences",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.PreferencesService",
+                        "GetPreferences",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes what is given and leaves the rest.
+        pub async fn update_preferences(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdatePreferencesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdatePreferencesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.PreferencesService/UpdatePreferences",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.PreferencesService",
+                        "UpdatePreferences",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a notice would read like on a channel, without one.
+        pub async fn preview_notice(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PreviewNoticeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewNoticeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.PreferencesService/PreviewNotice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.PreferencesService",
+                        "PreviewNotice",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod preferences_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with PreferencesServiceServer.
+    #[async_trait]
+    pub trait PreferencesService: std::marker::Send + std::marker::Sync + 'static {
+        /// What a user has said, and what holds for each type and channel.
+        async fn get_preferences(
+            &self,
+            request: tonic::Request<super::GetPreferencesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPreferencesResponse>,
+            tonic::Status,
+        >;
+        /// Changes what is given and leaves the rest.
+        async fn update_preferences(
+            &self,
+            request: tonic::Request<super::UpdatePreferencesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdatePreferencesResponse>,
+            tonic::Status,
+        >;
+        /// What a notice would read like on a channel, without one.
+        async fn preview_notice(
+            &self,
+            request: tonic::Request<super::PreviewNoticeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewNoticeResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Owns the preferences and the texts.
+    #[derive(Debug)]
+    pub struct PreferencesServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> PreferencesServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for PreferencesServiceServer<T>
+    where
+        T: PreferencesService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/pathway.notifications.v1.PreferencesService/GetPreferences" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPreferencesSvc<T: PreferencesService>(pub Arc<T>);
+                    impl<
+                        T: PreferencesService,
+                    > tonic::server::UnaryService<super::GetPreferencesRequest>
+                    for GetPreferencesSvc<T> {
+                        type Response = super::GetPreferencesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPreferencesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PreferencesService>::get_preferences(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPreferencesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.PreferencesService/UpdatePreferences" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdatePreferencesSvc<T: PreferencesService>(pub Arc<T>);
+                    impl<
+                        T: PreferencesService,
+                    > tonic::server::UnaryService<super::UpdatePreferencesRequest>
+                    for UpdatePreferencesSvc<T> {
+                        type Response = super::UpdatePreferencesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdatePreferencesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PreferencesService>::update_preferences(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdatePreferencesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.PreferencesService/PreviewNotice" => {
+                    #[allow(non_camel_case_types)]
+                    struct PreviewNoticeSvc<T: PreferencesService>(pub Arc<T>);
+                    impl<
+                        T: PreferencesService,
+                    > tonic::server::UnaryService<super::PreviewNoticeRequest>
+                    for PreviewNoticeSvc<T> {
+                        type Response = super::PreviewNoticeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PreviewNoticeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PreferencesService>::preview_notice(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PreviewNoticeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for PreferencesServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "pathway.notifications.v1.PreferencesService";
+    impl<T> tonic::server::NamedService for PreferencesServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A message on its way by a channel.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Delivery {
+    /// What the other side knows it by: the webhook-id, the Message-ID. The same for every attempt.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The user.
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// `email`, `push` or `webhook`.
+    #[prost(string, tag = "3")]
+    pub channel: ::prost::alloc::string::String,
+    /// The webhook's or push subscription's id; empty for e-mail.
+    #[prost(string, tag = "4")]
+    pub target: ::prost::alloc::string::String,
+    /// The notice's place in the feed; 0 for a digest.
+    #[prost(int64, tag = "5")]
+    pub sequence: i64,
+    /// What became of it.
+    #[prost(enumeration = "DeliveryState", tag = "6")]
+    pub state: i32,
+    /// Why it failed or was dropped, or what the last attempt said.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
+    /// When it is sent next, microseconds since the Unix epoch; 0 where it is not.
+    #[prost(int64, tag = "8")]
+    pub due_at_us: i64,
+    /// When it was written, microseconds since the Unix epoch.
+    #[prost(int64, tag = "9")]
+    pub created_at_us: i64,
+    /// When it was delivered, given up or dropped, microseconds since the Unix epoch.
+    #[prost(int64, tag = "10")]
+    pub ended_at_us: i64,
+    /// Every attempt, in order.
+    #[prost(message, repeated, tag = "11")]
+    pub attempts: ::prost::alloc::vec::Vec<DeliveryAttempt>,
+}
+/// An attempt to deliver a message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeliveryAttempt {
+    /// Counts from 1.
+    #[prost(int32, tag = "1")]
+    pub number: i32,
+    /// When it began, microseconds since the Unix epoch.
+    #[prost(int64, tag = "2")]
+    pub began_at_us: i64,
+    /// How long it took, in microseconds.
+    #[prost(int64, tag = "3")]
+    pub took_us: i64,
+    /// The other side's status: of HTTP or of SMTP; 0 where there was none.
+    #[prost(int32, tag = "4")]
+    pub status: i32,
+    /// What went wrong; empty where nothing did.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Which messages to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeliveriesRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Only those by this channel.
+    #[prost(string, tag = "2")]
+    pub channel: ::prost::alloc::string::String,
+    /// Only those in this state.
+    #[prost(enumeration = "DeliveryState", tag = "3")]
+    pub state: i32,
+    /// Only those of this webhook or push subscription.
+    #[prost(string, tag = "4")]
+    pub target: ::prost::alloc::string::String,
+    /// At most this many; 0 means 50, the largest is 500.
+    #[prost(int32, tag = "5")]
+    pub page_size: i32,
+    /// What the page before gave.
+    #[prost(string, tag = "6")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of messages.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDeliveriesResponse {
+    /// Newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub deliveries: ::prost::alloc::vec::Vec<Delivery>,
+    /// Pass as `page_token` for the next page; empty at the end.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which message to send.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetryDeliveryRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The message's id. Required.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+}
+/// The message, waiting.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RetryDeliveryResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub delivery: ::core::option::Option<Delivery>,
+}
+/// Where a user's notices go over HTTP, signed as Standard Webhooks says.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Webhook {
+    /// Server-assigned id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Where to.
+    #[prost(string, tag = "2")]
+    pub url: ::prost::alloc::string::String,
+    /// The types that it gets; none for all.
+    #[prost(string, repeated, tag = "3")]
+    pub types: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What the user calls it.
+    #[prost(string, tag = "4")]
+    pub description: ::prost::alloc::string::String,
+    /// Whether messages are sent to it.
+    #[prost(bool, tag = "5")]
+    pub enabled: bool,
+    /// Why it is not: an answer of 410, or days of failures.
+    #[prost(string, tag = "6")]
+    pub disabled_reason: ::prost::alloc::string::String,
+    /// Since when every message has failed, microseconds since the Unix epoch; 0 where the last one did not.
+    #[prost(int64, tag = "7")]
+    pub failing_since_us: i64,
+    /// When it was made, microseconds since the Unix epoch.
+    #[prost(int64, tag = "8")]
+    pub created_at_us: i64,
+    /// The public keys of its asymmetric signatures (`whpk_...`), newest first.
+    #[prost(string, repeated, tag = "9")]
+    pub public_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The webhook to make.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateWebhookRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Where to, https or http. Required.
+    #[prost(string, tag = "2")]
+    pub url: ::prost::alloc::string::String,
+    /// The types that it gets; none for all. At most 64.
+    #[prost(string, repeated, tag = "3")]
+    pub types: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What the user calls it.
+    #[prost(string, tag = "4")]
+    pub description: ::prost::alloc::string::String,
+    /// How its messages are signed.
+    #[prost(enumeration = "SignatureKind", tag = "5")]
+    pub signature: i32,
+}
+/// The webhook with its secret.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateWebhookResponse {
+    /// The webhook.
+    #[prost(message, optional, tag = "1")]
+    pub webhook: ::core::option::Option<Webhook>,
+    /// `whsec_...` to be kept by the receiver, or the public key `whpk_...`.
+    #[prost(string, tag = "2")]
+    pub secret: ::prost::alloc::string::String,
+}
+/// Whose webhooks.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListWebhooksRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+}
+/// A user's webhooks.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListWebhooksResponse {
+    /// In the order in which they were made.
+    #[prost(message, repeated, tag = "1")]
+    pub webhooks: ::prost::alloc::vec::Vec<Webhook>,
+}
+/// What to change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateWebhookRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The webhook's id. Required.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Where to.
+    #[prost(string, optional, tag = "3")]
+    pub url: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether messages are sent to it.
+    #[prost(bool, optional, tag = "4")]
+    pub enabled: ::core::option::Option<bool>,
+    /// What the user calls it.
+    #[prost(string, optional, tag = "5")]
+    pub description: ::core::option::Option<::prost::alloc::string::String>,
+    /// The types that it gets, in place of those before; absent to leave them.
+    #[prost(message, optional, tag = "6")]
+    pub types: ::core::option::Option<WebhookTypes>,
+}
+/// The types that a webhook gets.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WebhookTypes {
+    /// None for all.
+    #[prost(string, repeated, tag = "1")]
+    pub types: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The webhook after the change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateWebhookResponse {
+    /// The webhook.
+    #[prost(message, optional, tag = "1")]
+    pub webhook: ::core::option::Option<Webhook>,
+}
+/// Which webhook to remove.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteWebhookRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The webhook's id. Required.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+}
+/// It is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteWebhookResponse {}
+/// Which webhook gets another secret.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateWebhookSecretRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The webhook's id. Required.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// How its messages are signed from now on; as before unless given.
+    #[prost(enumeration = "SignatureKind", tag = "3")]
+    pub signature: i32,
+    /// For how long the secrets before sign too, in seconds; 0 for a day, negative for not at all.
+    #[prost(int64, tag = "4")]
+    pub overlap_seconds: i64,
+}
+/// The new secret.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateWebhookSecretResponse {
+    /// `whsec_...` to be kept by the receiver, or the public key `whpk_...`.
+    #[prost(string, tag = "1")]
+    pub secret: ::prost::alloc::string::String,
+}
+/// Which messages to send once more.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecoverWebhookRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The webhook's id. Required.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Those that were written at this instant or later, microseconds since the Unix epoch.
+    #[prost(int64, tag = "3")]
+    pub since_us: i64,
+}
+/// They wait.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecoverWebhookResponse {
+    /// How many.
+    #[prost(int64, tag = "1")]
+    pub messages: i64,
+}
+/// Which messages to send once more.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayWebhookRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The webhook's id. Required.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// These messages; none for a stretch of time. At most 500.
+    #[prost(string, repeated, tag = "3")]
+    pub delivery_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Those that were written at this instant or later, microseconds since the Unix epoch.
+    #[prost(int64, tag = "4")]
+    pub since_us: i64,
+    /// Those that were written before this instant; 0 for up to now.
+    #[prost(int64, tag = "5")]
+    pub until_us: i64,
+}
+/// They wait.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayWebhookResponse {
+    /// How many.
+    #[prost(int64, tag = "1")]
+    pub messages: i64,
+}
+/// Asks for the server's public key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPushKeyRequest {}
+/// The server's public key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPushKeyResponse {
+    /// URL-safe base64 of the uncompressed point: a browser's `applicationServerKey`. Empty where push is not configured.
+    #[prost(string, tag = "1")]
+    pub public_key: ::prost::alloc::string::String,
+}
+/// A browser's push subscription.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PushSubscription {
+    /// Server-assigned id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The push service's URL.
+    #[prost(string, tag = "2")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// What the user calls the device.
+    #[prost(string, tag = "3")]
+    pub description: ::prost::alloc::string::String,
+    /// When it was made, microseconds since the Unix epoch.
+    #[prost(int64, tag = "4")]
+    pub created_at_us: i64,
+}
+/// The subscription to keep, as the browser's `PushSubscription.toJSON()` has it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreatePushSubscriptionRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The push service's URL. Required.
+    #[prost(string, tag = "2")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// The browser's public key, URL-safe base64. Required.
+    #[prost(string, tag = "3")]
+    pub p256dh: ::prost::alloc::string::String,
+    /// The browser's secret, URL-safe base64. Required.
+    #[prost(string, tag = "4")]
+    pub auth: ::prost::alloc::string::String,
+    /// What the user calls the device.
+    #[prost(string, tag = "5")]
+    pub description: ::prost::alloc::string::String,
+}
+/// The subscription as it is kept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreatePushSubscriptionResponse {
+    /// The subscription.
+    #[prost(message, optional, tag = "1")]
+    pub subscription: ::core::option::Option<PushSubscription>,
+}
+/// Whose subscriptions.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPushSubscriptionsRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+}
+/// A user's subscriptions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPushSubscriptionsResponse {
+    /// In the order in which they were made.
+    #[prost(message, repeated, tag = "1")]
+    pub subscriptions: ::prost::alloc::vec::Vec<PushSubscription>,
+}
+/// Which subscription to remove.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeletePushSubscriptionRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The subscription's id. Required.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+}
+/// It is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeletePushSubscriptionResponse {}
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeliveryState {
+    /// Any, in a filter.
+    Unspecified = 0,
+    /// It will be sent, for the first time or again.
+    Waiting = 1,
+    /// The other side has it.
+    Delivered = 2,
+    /// It was given up.
+    Failed = 3,
+    /// It was not to be sent any more: resolved, read, throttled.
+    Dropped = 4,
+}
+impl DeliveryState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DELIVERY_STATE_UNSPECIFIED",
+            Self::Waiting => "DELIVERY_STATE_WAITING",
+            Self::Delivered => "DELIVERY_STATE_DELIVERED",
+            Self::Failed => "DELIVERY_STATE_FAILED",
+            Self::Dropped => "DELIVERY_STATE_DROPPED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DELIVERY_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DELIVERY_STATE_WAITING" => Some(Self::Waiting),
+            "DELIVERY_STATE_DELIVERED" => Some(Self::Delivered),
+            "DELIVERY_STATE_FAILED" => Some(Self::Failed),
+            "DELIVERY_STATE_DROPPED" => Some(Self::Dropped),
+            _ => None,
+        }
+    }
+}
+/// How a webhook's messages are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SignatureKind {
+    /// The same as by a shared secret.
+    Unspecified = 0,
+    /// HMAC-SHA256 with a shared secret (`whsec_...`): v1.
+    Secret = 1,
+    /// Ed25519 with a key that only the server has (`whsk_...`; the receiver gets `whpk_...`): v1a.
+    KeyPair = 2,
+}
+impl SignatureKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SIGNATURE_KIND_UNSPECIFIED",
+            Self::Secret => "SIGNATURE_KIND_SECRET",
+            Self::KeyPair => "SIGNATURE_KIND_KEY_PAIR",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SIGNATURE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "SIGNATURE_KIND_SECRET" => Some(Self::Secret),
+            "SIGNATURE_KIND_KEY_PAIR" => Some(Self::KeyPair),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod deliveries_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Owns the endpoints and the outbox.
+    #[derive(Debug, Clone)]
+    pub struct DeliveriesServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> DeliveriesServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> DeliveriesServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            DeliveriesServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Lists a user's messages, newest first, each with every attempt.
+        pub async fn list_deliveries(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDeliveriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeliveriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/ListDeliveries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "ListDeliveries",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends one now, whatever became of it before; under the same id.
+        pub async fn retry_delivery(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RetryDeliveryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetryDeliveryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/RetryDelivery",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "RetryDelivery",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a webhook. Its secret is answered here and by RotateWebhookSecret, and never again.
+        pub async fn create_webhook(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateWebhookResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/CreateWebhook",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "CreateWebhook",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists a user's webhooks.
+        pub async fn list_webhooks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListWebhooksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListWebhooksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/ListWebhooks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "ListWebhooks",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes what is given and leaves the rest; enabling one that was disabled forgets its failures.
+        pub async fn update_webhook(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateWebhookResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/UpdateWebhook",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "UpdateWebhook",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes a webhook; what waits for it is dropped.
+        pub async fn delete_webhook(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteWebhookResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/DeleteWebhook",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "DeleteWebhook",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives a webhook another secret. The old ones sign too for a while, so that the receiver can change over.
+        pub async fn rotate_webhook_secret(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateWebhookSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateWebhookSecretResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/RotateWebhookSecret",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "RotateWebhookSecret",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends once more, under their ids, the messages of a webhook that failed for good since an instant.
+        pub async fn recover_webhook(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RecoverWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RecoverWebhookResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/RecoverWebhook",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "RecoverWebhook",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends once more, under their ids, messages of a webhook: some by id, or all of a stretch of time, delivered or not.
+        pub async fn replay_webhook(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReplayWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplayWebhookResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/ReplayWebhook",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "ReplayWebhook",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The server's public key (VAPID), which a browser needs to subscribe; empty where push is not configured.
+        pub async fn get_push_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPushKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPushKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/GetPushKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "GetPushKey",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Keeps a browser's push subscription; one with the same endpoint is replaced.
+        pub async fn create_push_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreatePushSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreatePushSubscriptionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/CreatePushSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "CreatePushSubscription",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists a user's push subscriptions.
+        pub async fn list_push_subscriptions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPushSubscriptionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPushSubscriptionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/ListPushSubscriptions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "ListPushSubscriptions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes a push subscription.
+        pub async fn delete_push_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeletePushSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeletePushSubscriptionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.DeliveriesService/DeletePushSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.DeliveriesService",
+                        "DeletePushSubscription",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod deliveries_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with DeliveriesServiceServer.
+    #[async_trait]
+    pub trait DeliveriesService: std::marker::Send + std::marker::Sync + 'static {
+        /// Lists a user's messages, newest first, each with every attempt.
+        async fn list_deliveries(
+            &self,
+            request: tonic::Request<super::ListDeliveriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeliveriesResponse>,
+            tonic::Status,
+        >;
+        /// Sends one now, whatever became of it before; under the same id.
+        async fn retry_delivery(
+            &self,
+            request: tonic::Request<super::RetryDeliveryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetryDeliveryResponse>,
+            tonic::Status,
+        >;
+        /// Makes a webhook. Its secret is answered here and by RotateWebhookSecret, and never again.
+        async fn create_webhook(
+            &self,
+            request: tonic::Request<super::CreateWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateWebhookResponse>,
+            tonic::Status,
+        >;
+        /// Lists a user's webhooks.
+        async fn list_webhooks(
+            &self,
+            request: tonic::Request<super::ListWebhooksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListWebhooksResponse>,
+            tonic::Status,
+        >;
+        /// Changes what is given and leaves the rest; enabling one that was disabled forgets its failures.
+        async fn update_webhook(
+            &self,
+            request: tonic::Request<super::UpdateWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateWebhookResponse>,
+            tonic::Status,
+        >;
+        /// Removes a webhook; what waits for it is dropped.
+        async fn delete_webhook(
+            &self,
+            request: tonic::Request<super::DeleteWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteWebhookResponse>,
+            tonic::Status,
+        >;
+        /// Gives a webhook another secret. The old ones sign too for a while, so that the receiver can change over.
+        async fn rotate_webhook_secret(
+            &self,
+            request: tonic::Request<super::RotateWebhookSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateWebhookSecretResponse>,
+            tonic::Status,
+        >;
+        /// Sends once more, under their ids, the messages of a webhook that failed for good since an instant.
+        async fn recover_webhook(
+            &self,
+            request: tonic::Request<super::RecoverWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RecoverWebhookResponse>,
+            tonic::Status,
+        >;
+        /// Sends once more, under their ids, messages of a webhook: some by id, or all of a stretch of time, delivered or not.
+        async fn replay_webhook(
+            &self,
+            request: tonic::Request<super::ReplayWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplayWebhookResponse>,
+            tonic::Status,
+        >;
+        /// The server's public key (VAPID), which a browser needs to subscribe; empty where push is not configured.
+        async fn get_push_key(
+            &self,
+            request: tonic::Request<super::GetPushKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPushKeyResponse>,
+            tonic::Status,
+        >;
+        /// Keeps a browser's push subscription; one with the same endpoint is replaced.
+        async fn create_push_subscription(
+            &self,
+            request: tonic::Request<super::CreatePushSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreatePushSubscriptionResponse>,
+            tonic::Status,
+        >;
+        /// Lists a user's push subscriptions.
+        async fn list_push_subscriptions(
+            &self,
+            request: tonic::Request<super::ListPushSubscriptionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPushSubscriptionsResponse>,
+            tonic::Status,
+        >;
+        /// Removes a push subscription.
+        async fn delete_push_subscription(
+            &self,
+            request: tonic::Request<super::DeletePushSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeletePushSubscriptionResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Owns the endpoints and the outbox.
+    #[derive(Debug)]
+    pub struct DeliveriesServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> DeliveriesServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for DeliveriesServiceServer<T>
+    where
+        T: DeliveriesService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/pathway.notifications.v1.DeliveriesService/ListDeliveries" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDeliveriesSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::ListDeliveriesRequest>
+                    for ListDeliveriesSvc<T> {
+                        type Response = super::ListDeliveriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDeliveriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::list_deliveries(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDeliveriesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/RetryDelivery" => {
+                    #[allow(non_camel_case_types)]
+                    struct RetryDeliverySvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::RetryDeliveryRequest>
+                    for RetryDeliverySvc<T> {
+                        type Response = super::RetryDeliveryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RetryDeliveryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::retry_delivery(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RetryDeliverySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/CreateWebhook" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateWebhookSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::CreateWebhookRequest>
+                    for CreateWebhookSvc<T> {
+                        type Response = super::CreateWebhookResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateWebhookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::create_webhook(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateWebhookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/ListWebhooks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListWebhooksSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::ListWebhooksRequest>
+                    for ListWebhooksSvc<T> {
+                        type Response = super::ListWebhooksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListWebhooksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::list_webhooks(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListWebhooksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/UpdateWebhook" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateWebhookSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::UpdateWebhookRequest>
+                    for UpdateWebhookSvc<T> {
+                        type Response = super::UpdateWebhookResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateWebhookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::update_webhook(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateWebhookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/DeleteWebhook" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteWebhookSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::DeleteWebhookRequest>
+                    for DeleteWebhookSvc<T> {
+                        type Response = super::DeleteWebhookResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteWebhookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::delete_webhook(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteWebhookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/RotateWebhookSecret" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateWebhookSecretSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::RotateWebhookSecretRequest>
+                    for RotateWebhookSecretSvc<T> {
+                        type Response = super::RotateWebhookSecretResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateWebhookSecretRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::rotate_webhook_secret(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateWebhookSecretSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/RecoverWebhook" => {
+                    #[allow(non_camel_case_types)]
+                    struct RecoverWebhookSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::RecoverWebhookRequest>
+                    for RecoverWebhookSvc<T> {
+                        type Response = super::RecoverWebhookResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RecoverWebhookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::recover_webhook(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RecoverWebhookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/ReplayWebhook" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReplayWebhookSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::ReplayWebhookRequest>
+                    for ReplayWebhookSvc<T> {
+                        type Response = super::ReplayWebhookResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReplayWebhookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::replay_webhook(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReplayWebhookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/GetPushKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPushKeySvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::GetPushKeyRequest>
+                    for GetPushKeySvc<T> {
+                        type Response = super::GetPushKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPushKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::get_push_key(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPushKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/CreatePushSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreatePushSubscriptionSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::CreatePushSubscriptionRequest>
+                    for CreatePushSubscriptionSvc<T> {
+                        type Response = super::CreatePushSubscriptionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreatePushSubscriptionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::create_push_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreatePushSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/ListPushSubscriptions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPushSubscriptionsSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::ListPushSubscriptionsRequest>
+                    for ListPushSubscriptionsSvc<T> {
+                        type Response = super::ListPushSubscriptionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPushSubscriptionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::list_push_subscriptions(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPushSubscriptionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.DeliveriesService/DeletePushSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeletePushSubscriptionSvc<T: DeliveriesService>(pub Arc<T>);
+                    impl<
+                        T: DeliveriesService,
+                    > tonic::server::UnaryService<super::DeletePushSubscriptionRequest>
+                    for DeletePushSubscriptionSvc<T> {
+                        type Response = super::DeletePushSubscriptionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeletePushSubscriptionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeliveriesService>::delete_push_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeletePushSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for DeliveriesServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "pathway.notifications.v1.DeliveriesService";
+    impl<T> tonic::server::NamedService for DeliveriesServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}

@@ -21,7 +21,7 @@ use Access::{Open, Operate, Own, Serve};
 ///
 /// Publishing is not for users: whose an event is, is what the pathway of its topic makes of its data, and nothing else knows that. What a user may say in
 /// an application, that application's own service publishes. Subscribing is not for them either: a topic's offsets count everybody's events.
-const TABLE: [(&str, &[(&str, Access)]); 8] = [
+const TABLE: [(&str, &[(&str, Access)]); 10] = [
     (
         "pathway.processor.v1.ProcessorService",
         &[
@@ -97,6 +97,30 @@ const TABLE: [(&str, &[(&str, Access)]); 8] = [
     (
         "pathway.operations.v1.OperationsService",
         &[("ListBreakers", Operate), ("WatchBreakers", Operate), ("SetBreaker", Operate)],
+    ),
+    (
+        "pathway.notifications.v1.PreferencesService",
+        // A preview names no user: it shows the texts that everybody gets.
+        &[("GetPreferences", Own), ("UpdatePreferences", Own), ("PreviewNotice", Own)],
+    ),
+    (
+        "pathway.notifications.v1.DeliveriesService",
+        &[
+            ("ListDeliveries", Own),
+            ("RetryDelivery", Own),
+            ("CreateWebhook", Own),
+            ("ListWebhooks", Own),
+            ("UpdateWebhook", Own),
+            ("DeleteWebhook", Own),
+            ("RotateWebhookSecret", Own),
+            ("RecoverWebhook", Own),
+            ("ReplayWebhook", Own),
+            // The key is public, and the same for all.
+            ("GetPushKey", Own),
+            ("CreatePushSubscription", Own),
+            ("ListPushSubscriptions", Own),
+            ("DeletePushSubscription", Own),
+        ],
     ),
     // Probes have no token.
     ("grpc.health.v1.Health", &[("Check", Open), ("Watch", Open)]),

@@ -10,11 +10,15 @@ use crate::notice::Stored;
 const LOCK_OR_BEGIN: &str =
     "INSERT INTO feeds (user_id, last_sequence, unread, last_change) VALUES ($1, 0, 0, 0)
      ON CONFLICT (user_id) DO UPDATE SET unread = feeds.unread
-     RETURNING last_sequence, unread, last_change";
-const LOCK: &str =
-    "UPDATE feeds SET unread = unread WHERE user_id = $1 RETURNING last_sequence, unread, last_change";
+     RETURNING last_sequence, unread, last_change, has_routes";
+const LOCK: &str = "UPDATE feeds SET unread = unread WHERE user_id = $1 RETURNING last_sequence, unread, last_change, has_routes";
 pub(super) const ADVANCE: &str =
     "UPDATE feeds SET last_sequence = $2, unread = $3, last_change = $4 WHERE user_id = $1";
+
+/// Locks the feed too, and begins it where the user has none.
+pub(super) const HAS_ROUTES: &str =
+    "INSERT INTO feeds (user_id, last_sequence, unread, last_change, has_routes) VALUES ($1, 0, 0, 0, 1)
+     ON CONFLICT (user_id) DO UPDATE SET has_routes = 1";
 
 /// A user's feed, locked until the transaction ends.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(super) struct Feed {
     last_change: i64,
     /// The last change before this transaction.
     before: i64,
+    /// Whether the user has said anything of what goes where.
+    pub(super) has_routes: bool,
     changed: Vec<Arc<Stored>>,
 }
 
@@ -50,6 +56,7 @@ impl Feed {
             unread: row.i64(1)?,
             last_change,
             before: last_change,
+            has_routes: row.bool(3)?,
             changed: Vec::new(),
         })
     }

@@ -7,10 +7,12 @@ use pathway_store::{Tx, Val};
 use uuid::Uuid;
 
 use super::feed::{ADVANCE, Feed};
+use super::outbox::Outbox;
 use super::rows::{INSERT, UPDATE, all_stored, columns, insert_vals, update_vals};
 use super::{Sent, SentAll};
 use crate::error::NotificationsError;
 use crate::notice::{Action, ChangeKind, Notice, State, Stored};
+use crate::templates::Templates;
 
 const FIND: &str = "SELECT id, sequence FROM notices WHERE user_id = $1 AND dedup_key = $2";
 const FIND_ENDING: &str = "SELECT ended FROM endings WHERE user_id = $1 AND dedup_key = $2";
@@ -36,6 +38,8 @@ struct Batch<'a> {
     /// Those that are open, by what they are about.
     open: HashMap<Key<'a>, Vec<usize>>,
     endings: Vec<[Val; 3]>,
+    outbox: Outbox,
+    templates: &'a Templates,
 }
 
 #[derive(Debug)]
@@ -46,8 +50,13 @@ struct Entry {
 }
 
 /// Stores a batch in one transaction; what is there already is answered and not stored again.
-pub(super) fn send(tx: &mut Tx<'_>, notices: &[Notice], now_us: i64) -> Result<SentAll, NotificationsError> {
-    let mut batch = Batch::begin(tx, notices, now_us)?;
+pub(super) fn send(
+    tx: &mut Tx<'_>,
+    notices: &[Notice],
+    templates: &Templates,
+    now_us: i64,
+) -> Result<SentAll, NotificationsError> {
+    let mut batch = Batch::begin(tx, notices, templates, now_us)?;
     let sent = notices.iter().map(|notice| batch.apply(notice)).collect();
     batch.finish(tx, sent)
 }
@@ -56,15 +65,26 @@ pub(super) fn send(tx: &mut Tx<'_>, notices: &[Notice], now_us: i64) -> Result<S
 
 impl<'a> Batch<'a> {
     /// Locks the feeds, in the order of the users' names, then looks up what the batch depends on.
-    fn begin(tx: &mut Tx<'_>, notices: &'a [Notice], now_us: i64) -> Result<Self, NotificationsError> {
+    fn begin(
+        tx: &mut Tx<'_>,
+        notices: &'a [Notice],
+        templates: &'a Templates,
+        now_us: i64,
+    ) -> Result<Self, NotificationsError> {
         let mut feeds: BTreeMap<&str, Option<Feed>> =
             notices.iter().map(|notice| (notice.user_id.as_str(), None)).collect();
         for (user_id, feed) in &mut feeds {
             *feed = Some(Feed::lock_or_begin(tx, user_id)?);
         }
-        let feeds = feeds.into_iter().filter_map(|(user_id, feed)| Some((user_id, feed?))).collect();
+        let feeds: BTreeMap<&str, Feed> =
+            feeds.into_iter().filter_map(|(user_id, feed)| Some((user_id, feed?))).collect();
+        let routed: Vec<&str> =
+            feeds.iter().filter(|(_, feed)| feed.has_routes).map(|(user, _)| *user).collect();
+        let outbox = if routed.is_empty() { Outbox::default() } else { Outbox::load(tx, &routed)? };
         let mut batch = Self {
             now_us,
+            outbox,
+            templates,
             feeds,
             known: HashMap::new(),
             notices: Vec::with_capacity(notices.len()),
@@ -152,10 +172,10 @@ impl<'a> Batch<'a> {
         let Some(feed) = self.feeds.get_mut(notice.user_id.as_str()) else {
             return Sent { id: Uuid::nil(), sequence: 0, ended, is_duplicate: false };
         };
-        let stored = Stored {
+        let mut stored = Stored {
             id: new_id(self.now_us),
             sequence: feed.next_sequence(),
-            notice: notice.clone(),
+            notice: in_words(notice, self.templates, self.outbox.locale(&notice.user_id)),
             state: State::Open,
             is_read: false,
             is_archived: false,
@@ -164,7 +184,8 @@ impl<'a> Batch<'a> {
             change_kind: ChangeKind::Created,
             changed_at_us: self.now_us,
         };
-        feed.unread += 1;
+        self.outbox.keep_out(&mut stored, self.now_us);
+        feed.unread += i64::from(!stored.is_read);
         let sent = Sent { id: stored.id, sequence: stored.sequence, ended, is_duplicate: false };
         if !notice.about.is_empty() {
             self.open.entry(subject(notice)).or_default().push(self.notices.len());
@@ -187,6 +208,10 @@ impl<'a> Batch<'a> {
         tx.execute_many(INSERT, &inserts)?;
         tx.execute_many(UPDATE, &updates)?;
         tx.execute_many(RECORD_ENDING, &self.endings)?;
+        for entry in changed.iter().filter(|entry| entry.is_new && entry.stored.state == State::Open) {
+            self.outbox.write(tx, &entry.stored, self.now_us)?;
+        }
+        let has_work = self.outbox.has_work;
         for entry in changed {
             if let Some(feed) = self.feeds.get_mut(entry.stored.notice.user_id.as_str()) {
                 feed.tell(entry.stored);
@@ -195,8 +220,15 @@ impl<'a> Batch<'a> {
         let changed: Vec<Feed> = self.feeds.into_values().filter(Feed::is_changed).collect();
         let advances: Vec<[Val; 4]> = changed.iter().map(Feed::advance_vals).collect();
         tx.execute_many(ADVANCE, &advances)?;
-        Ok(SentAll { sent, news: changed.into_iter().map(|feed| feed.into_news(true)).collect() })
+        let news = changed.into_iter().map(|feed| feed.into_news(true)).collect();
+        Ok(SentAll { sent, news, has_work })
     }
+}
+
+/// The notice in the words of its user's language.
+fn in_words(notice: &Notice, templates: &Templates, locale: &str) -> Notice {
+    let text = templates.in_app(notice, locale);
+    Notice { title: text.title, message: text.message, ..notice.clone() }
 }
 
 fn dedup_key(notice: &Notice) -> Key<'_> {

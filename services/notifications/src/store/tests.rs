@@ -54,7 +54,7 @@ async fn send(store: &Store, notices: Vec<Notice>) -> Vec<Sent> {
 }
 
 async fn open(scratch: &Scratch) -> Store {
-    Store::open(&scratch.config()).await.unwrap()
+    Store::open(&scratch.config(), Arc::new(Templates::load().unwrap())).await.unwrap()
 }
 
 async fn a_notice_is_stored_once(scratch: &Scratch) {

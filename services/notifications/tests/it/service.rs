@@ -1,6 +1,11 @@
 //! The service under test.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use api::deliveries_service_client::DeliveriesServiceClient;
 use api::notifications_service_client::NotificationsServiceClient;
+use api::preferences_service_client::PreferencesServiceClient;
 use pathway_kernel::{Clock, ManualClock, Rng};
 use pathway_notifications::{Config, Notifications};
 use pathway_proto::pathway::notifications::v1 as api;
@@ -12,10 +17,15 @@ use tempfile::TempDir;
 
 pub(crate) type Client = NotificationsServiceClient<Channel>;
 
+/// What its clock shows at the start.
+const NOW_US: i64 = 1_790_000_000_000_000;
+
 /// A running service over a data directory.
 pub(crate) struct Service {
     pub(crate) client: Client,
     running: Running,
+    clock: ManualClock,
+    now_us: AtomicI64,
 }
 
 // === impl Service ===
@@ -23,20 +33,54 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it over a data directory, with changes made to its default configuration.
     pub(crate) async fn start(directory: &TempDir, change: impl FnOnce(&mut Config)) -> Self {
-        let clock = Clock::manual(&ManualClock::at(1_790_000_000_000_000));
+        let manual = ManualClock::at(NOW_US);
+        let clock = Clock::manual(&manual);
         let set = |config: &mut Config| {
             config.data_dir = directory.path().to_owned();
             change(config);
         };
         let running =
             Running::start::<Notifications>(set, Env { clock, rng: Rng::seeded(1), ..Env::system() }).await;
-        Self { client: NotificationsServiceClient::new(running.channel()), running }
+        let client = NotificationsServiceClient::new(running.channel());
+        Self { client, running, clock: manual, now_us: AtomicI64::new(NOW_US) }
+    }
+
+    /// What goes out.
+    pub(crate) fn deliveries(&self) -> DeliveriesServiceClient<Channel> {
+        DeliveriesServiceClient::new(self.running.channel())
+    }
+
+    /// What users want to be told.
+    pub(crate) fn preferences(&self) -> PreferencesServiceClient<Channel> {
+        PreferencesServiceClient::new(self.running.channel())
+    }
+
+    /// What the service's clock shows.
+    pub(crate) fn now_us(&self) -> i64 {
+        self.now_us.load(Ordering::SeqCst)
+    }
+
+    /// Moves the service's clock.
+    pub(crate) fn advance(&self, by_us: i64) {
+        let now_us = self.now_us.fetch_add(by_us, Ordering::SeqCst) + by_us;
+        self.clock.set(now_us);
     }
 
     /// Ends it and waits until it has drained.
     pub(crate) async fn stop(self) {
         self.running.stop().await;
     }
+}
+
+/// Looks until `condition` answers a value.
+pub(crate) async fn eventually<T>(mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..1200 {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("never happened");
 }
 
 /// A reminder.

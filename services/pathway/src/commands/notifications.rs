@@ -16,6 +16,7 @@ use tonic::Request;
 use crate::cli::{NotificationAction as Action, Notifications};
 use crate::client::{Mesh, Reconnect, answer, request};
 use crate::output::{Output, instant};
+pub(crate) use send::facts;
 
 /// The service's largest page.
 const PAGE: i32 = 1000;

@@ -1,5 +1,6 @@
 //! `pathway notifications send`.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
 use pathway_kernel::{Code, Fault};
@@ -24,19 +25,13 @@ pub(super) async fn run(
         (_, true) => NoticeAction::Withdraw,
         _ => NoticeAction::Tell,
     };
-    let fact = |fact: &String| {
-        fact.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| {
-            let message = format!("`{fact}` is no fact: give a name and a value, such as category=dining");
-            Fault::new(Code::InvalidArgument, "INVALID_FACT", message)
-        })
-    };
     let notice = Notice {
         user_id: send.user,
         dedup_key: send.key,
         r#type: send.kind,
         title: send.title,
         message: send.message,
-        metadata: send.facts.iter().map(fact).collect::<Result<_, _>>()?,
+        metadata: facts(&send.facts)?,
         about: send.about,
         critical: send.critical,
         action: action.into(),
@@ -62,4 +57,15 @@ pub(super) async fn run(
         format!("{what}; {} ended", sent.ended)
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Facts as they are given on the command line, such as `category=dining`.
+pub(crate) fn facts(given: &[String]) -> Result<HashMap<String, String>, Fault> {
+    let fact = |fact: &String| {
+        fact.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| {
+            let message = format!("`{fact}` is no fact: give a name and a value, such as category=dining");
+            Fault::new(Code::InvalidArgument, "INVALID_FACT", message)
+        })
+    };
+    given.iter().map(fact).collect()
 }

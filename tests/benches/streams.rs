@@ -1,0 +1,148 @@
+//! How many notices the service stores, what a stream that waits costs, and how long a broadcast to ten thousand streams takes.
+//!
+//! The service is its own process; the callers share the machine with it.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement that fails has no result")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use api::notifications_service_client::NotificationsServiceClient;
+use pathway_proto::pathway::notifications::v1 as api;
+use pathway_proto::pathway::types::v1::Notice;
+use pathway_testkit::{Layout, Services};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+
+type Client = NotificationsServiceClient<Channel>;
+
+const STREAMS: usize = 10_000;
+/// A server takes two hundred streams of one connection.
+const CONNECTIONS: usize = 64;
+const ROUNDS: usize = 5;
+const SENDERS: usize = 4;
+const BATCH: usize = 256;
+const USERS: usize = 2_000;
+/// How long notices are sent, and how long the service is left alone before its memory is read.
+const SUSTAINED: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() {
+    let services = Services::start(Layout::Mesh);
+    let url = services.url("notifications");
+    let pid = services.pid("notifications");
+    stored(&url).await;
+    let (mut told, count) = streams(&url, pid).await;
+    broadcasts(&url, &mut told, &count).await;
+}
+
+/// Sends batches from several callers for a while.
+async fn stored(url: &str) {
+    let begun = Instant::now();
+    let senders = (0..SENDERS).map(|sender| {
+        let url = url.to_owned();
+        tokio::spawn(async move {
+            let (mut client, mut sent) = (connect(&url).await, 0);
+            while begun.elapsed() < SUSTAINED {
+                let notices = (sent..sent + BATCH)
+                    .map(|n| notice(&format!("stored-{}", n % USERS), &format!("{sender}-{n}")));
+                send(&mut client, notices.collect()).await;
+                sent += BATCH;
+            }
+            sent
+        })
+    });
+    let mut sum = 0_usize;
+    for sender in senders.collect::<Vec<_>>() {
+        sum += sender.await.unwrap();
+    }
+    let rate = f64::from(u32::try_from(sum).unwrap()) / begun.elapsed().as_secs_f64();
+    println!("stored: {sum} notices, {rate:.0} a second, in batches of {BATCH} from {SENDERS} callers");
+}
+
+/// Opens a stream for each of ten thousand users; answers what comes of them.
+async fn streams(url: &str, pid: u32) -> (mpsc::UnboundedReceiver<()>, Arc<AtomicUsize>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let count = Arc::new(AtomicUsize::new(0));
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        clients.push(connect(url).await);
+    }
+    let before = resident_kib(pid);
+    for user in 0..STREAMS {
+        let mut client = clients[user % CONNECTIONS].clone();
+        let request = api::WatchNotificationsRequest { user_id: format!("watched-{user}"), after_change: 0 };
+        let mut stream = client.watch_notifications(request).await.unwrap().into_inner();
+        let (tell, count) = (tell.clone(), Arc::clone(&count));
+        tokio::spawn(async move {
+            while let Ok(Some(update)) = stream.message().await {
+                count.fetch_add(update.changes.len(), Ordering::Relaxed);
+                let _ = tell.send(());
+            }
+            panic!("a stream ended");
+        });
+    }
+    tokio::time::sleep(IDLE).await;
+    let each = f64::from(resident_kib(pid) - before) / f64::from(u32::try_from(STREAMS).unwrap());
+    println!(
+        "streams: {STREAMS} over {CONNECTIONS} connections, {each:.1} KiB of the service's memory for each"
+    );
+    (told, count)
+}
+
+/// Sends one notice to each of the users, and waits until each stream has it.
+async fn broadcasts(url: &str, told: &mut mpsc::UnboundedReceiver<()>, count: &AtomicUsize) {
+    let mut client = connect(url).await;
+    let mut times = Vec::new();
+    for round in 0..ROUNDS {
+        count.store(0, Ordering::SeqCst);
+        let notices: Vec<Notice> =
+            (0..STREAMS).map(|user| notice(&format!("watched-{user}"), &round.to_string())).collect();
+        let begun = Instant::now();
+        for batch in notices.chunks(2_500) {
+            send(&mut client, batch.to_vec()).await;
+        }
+        let stored = begun.elapsed();
+        while count.load(Ordering::SeqCst) < STREAMS {
+            told.recv().await.unwrap();
+        }
+        times.push((begun.elapsed(), stored));
+    }
+    times.sort();
+    let (all, stored) = times[ROUNDS / 2];
+    println!(
+        "broadcast: all {STREAMS} streams have it after {:.0} ms, of which it took {:.0} ms to store (median of {ROUNDS})",
+        all.as_secs_f64() * 1e3,
+        stored.as_secs_f64() * 1e3
+    );
+}
+
+async fn connect(url: &str) -> Client {
+    Client::new(Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
+        .max_decoding_message_size(pathway_rpc::MAX_MESSAGE_BYTES)
+}
+
+fn notice(user: &str, key: &str) -> Notice {
+    Notice {
+        user_id: user.to_owned(),
+        dedup_key: key.to_owned(),
+        r#type: "budget_warning".to_owned(),
+        title: "Eating out budget at 80%".to_owned(),
+        message: "You have spent 80.00 of 100.00 USD (80%) on eating out in 2026-11.".to_owned(),
+        ..Notice::default()
+    }
+}
+
+async fn send(client: &mut Client, notices: Vec<Notice>) {
+    let count = notices.len();
+    let answer = client.send_notices(api::SendNoticesRequest { notices }).await.unwrap().into_inner();
+    assert_eq!(answer.results.len(), count);
+}
+
+fn resident_kib(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_else(|| panic!("no VmRSS"));
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
