@@ -3,6 +3,9 @@
 //! The service is its own process; the callers share the machine with it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement that fails has no result")]
 
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,7 +13,8 @@ use std::time::Duration;
 use api::notifications_service_client::NotificationsServiceClient;
 use pathway_proto::pathway::notifications::v1 as api;
 use pathway_proto::pathway::types::v1::Notice;
-use pathway_testkit::{Layout, Services};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
@@ -30,12 +34,42 @@ const IDLE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() {
-    let services = Services::start(Layout::Mesh);
-    let url = services.url("notifications");
-    let pid = services.pid("notifications");
-    stored(&url).await;
-    let (mut told, count) = streams(&url, pid).await;
-    broadcasts(&url, &mut told, &count).await;
+    let service = Service::start().await;
+    let (url, pid) = (service.url.as_str(), service.process.id());
+    stored(url).await;
+    let (mut told, count) = streams(url, pid).await;
+    broadcasts(url, &mut told, &count).await;
+}
+
+/// The service alone, as its own binary; killed when dropped.
+struct Service {
+    url: String,
+    process: Child,
+    _directory: TempDir,
+}
+
+// === impl Service ===
+
+impl Service {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let profile = std::env::current_exe().unwrap().parent().and_then(Path::parent).unwrap().to_owned();
+        let mut command = Command::new(profile.join("pathway-notifications"));
+        command.args(["--listen", &format!("127.0.0.1:{port}"), "--data-dir"]).arg(directory.path());
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Self { url: format!("http://127.0.0.1:{port}"), process, _directory: directory }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 /// Sends batches from several callers for a while.
