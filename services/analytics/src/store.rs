@@ -26,13 +26,14 @@ use crate::watch::Look;
 pub(crate) use recurring::{Scan, SeriesPlace, SeriesQuestion};
 pub(crate) use told::{InsightFilter, Seen, Told};
 
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") },
     Migration { number: 2, name: "purchases", sql: include_str!("../migrations/0002_purchases.sql") },
     Migration { number: 3, name: "locality", sql: include_str!("../migrations/0003_locality.sql") },
     Migration { number: 30, name: "told", sql: include_str!("../migrations/0030_told.sql") },
     Migration { number: 31, name: "recurring", sql: include_str!("../migrations/0031_recurring.sql") },
     Migration { number: 32, name: "touched", sql: include_str!("../migrations/0032_touched.sql") },
+    Migration { number: 33, name: "scan_in_turn", sql: include_str!("../migrations/0033_scan_in_turn.sql") },
 ];
 
 /// The figures of all users; cheap to clone.
@@ -418,5 +419,7 @@ fn explain(tx: &mut Tx<'_>, question: &Question, default: Currency) -> Result<Ex
     Ok(Explanation { currency, totals, lines })
 }
 
+#[cfg(test)]
+mod asked_tests;
 #[cfg(test)]
 mod tests;

@@ -45,15 +45,18 @@ pub(crate) struct SeriesPlace {
 const DAYS: i64 = 800;
 const DAY_US: i64 = 86_400_000_000;
 
-const UNSCANNED: &str = "SELECT user_id FROM owners WHERE unscanned = 1 LIMIT $1";
-const LATE: &str = "SELECT DISTINCT user_id FROM recurring WHERE is_settled = 0 AND late_until < $1 LIMIT $2";
+const UNSCANNED: &str =
+    "SELECT user_id FROM owners WHERE unscanned = 1 ORDER BY scanned_at_us, user_id LIMIT $1";
+const LATE: &str = "SELECT user_id FROM recurring WHERE is_settled = 0 AND late_until < $1
+     GROUP BY user_id ORDER BY MIN(late_until), user_id LIMIT $2";
 const OWNER: &str = "SELECT sequence, time_zone FROM owners WHERE user_id = $1";
 const NEXT_CURRENCY: &str = "SELECT currency FROM facts WHERE user_id = $1 AND currency > $2 AND deleted = 0 ORDER BY currency LIMIT 1";
 /// Kinds 1 and 2 are expenses and income; an amount that is not positive is a refund.
 const LINES: &str = "SELECT record_id, live, kind, minor, currency, category, day, merchant FROM facts
      WHERE user_id = $1 AND currency = $2 AND day >= $3 AND deleted = 0 AND kind IN (1, 2) AND minor > 0
      ORDER BY day DESC, record_id DESC LIMIT 20000";
-const CLAIM: &str = "UPDATE owners SET unscanned = 0 WHERE user_id = $1 AND sequence = $2";
+const CLAIM: &str =
+    "UPDATE owners SET unscanned = 0, scanned_at_us = $3 WHERE user_id = $1 AND sequence = $2";
 const FORGET: &str = "DELETE FROM recurring WHERE user_id = $1";
 const PUT: &str = "INSERT INTO recurring
      (user_id, currency, kind, payee, merchant, category, cadence, minor, is_fixed, last_day, next_day, late_until, is_settled, lines)
@@ -72,7 +75,7 @@ const LIST: &str = concat!(
     " AND (next_day, currency, kind, payee) > ($2, $3, $4, $5) ORDER BY next_day, currency, kind, payee LIMIT $6"
 );
 
-/// Whose lines to scan: those with a line that may be late, then those with changes.
+/// Whose lines to scan: those with a line that may be late, then those with changes, whom nobody has looked at for longest first.
 pub(super) fn to_scan(tx: &mut Tx<'_>, now_us: i64, most: i64) -> Result<Vec<String>, AnalyticsError> {
     // Somewhere it is tomorrow already.
     let tomorrow = now_us.div_euclid(DAY_US) + 1;
@@ -115,7 +118,7 @@ pub(super) fn store(
     scanned: &Scanned,
     now_us: i64,
 ) -> Result<Option<usize>, AnalyticsError> {
-    if tx.execute(CLAIM, &[user_id.into(), sequence.into()])? == 0 {
+    if tx.execute(CLAIM, &[user_id.into(), sequence.into(), now_us.into()])? == 0 {
         return Ok(None);
     }
     tx.execute(FORGET, &[user_id.into()])?;
