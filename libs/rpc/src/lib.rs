@@ -7,7 +7,7 @@
 //! - [`Dialer`] makes a process's channels, over the breakers of which an operator is told by `pathway.operations.v1`, which every server serves.
 //! - [`to_status`] and [`from_status`] are the one table between [`Fault`](pathway_kernel::Fault) and gRPC; a status is built nowhere else.
 //! - [`to_money`], [`from_date`] and their like are the one place where wire values become the domain's.
-//! - [`Pages`] makes and reads the tokens of pages.
+//! - [`Pages`] makes and reads the tokens of pages; [`Mask`] leaves out of an answer what nobody asked for.
 //! - [`Guard`] asks callers for a token and knows which role may call what; [`own`] lets a handler's caller speak for itself alone; [`Credentials`] are what
 //!   a client shows.
 //! - [`memory`] is a transport within the process: what the all-in-one and the tests use, with the same code on both ends.
@@ -20,6 +20,7 @@ mod dialer;
 mod exposition;
 mod limits;
 mod listener;
+mod mask;
 mod operations;
 mod page;
 mod server;
@@ -36,6 +37,7 @@ pub use channel::{Channel, ChannelConfig, Target};
 pub use dialer::Dialer;
 pub use limits::Limits;
 pub use listener::{Connector, Listener, memory};
+pub use mask::Mask;
 pub use page::Pages;
 pub use server::{Routes, Server, ServerConfig};
 pub use status::{from_item_status, from_status, ok_item_status, status, to_item_status, to_status};

@@ -54,7 +54,7 @@ impl DatasyncService for Api {
         request: Request<pb::ListRecordsRequest>,
     ) -> Result<Response<pb::ListRecordsResponse>, Status> {
         let request = own(request, |message| &mut message.user_id)?;
-        let (listing, token) = convert::listing(request).map_err(status)?;
+        let (listing, token, mask) = convert::listing(request).map_err(status)?;
         let mut records = self.0.list(&listing).await.map_err(status)?;
         // One more than the page was asked for, to know whether there is another page.
         let size = usize::try_from(listing.limit - 1).unwrap_or(usize::MAX);
@@ -62,7 +62,7 @@ impl DatasyncService for Api {
         records.truncate(size);
         let last = records.last().filter(|_| has_more);
         let next_page_token = last.map_or_else(String::new, |record| token.after(record));
-        let records = records.iter().map(|record| convert::record(record)).collect();
+        let records = records.iter().map(|record| mask.apply(convert::record(record))).collect();
         Ok(Response::new(pb::ListRecordsResponse { records, next_page_token }))
     }
 

@@ -123,11 +123,12 @@ impl ProcessorService for Processing {
     ) -> Result<Response<api::ListExecutionsResponse>, GrpcStatus> {
         let request = request.into_inner();
         let page = Page::of_executions(&request)?;
+        let mask = checks::mask(request.read_mask.as_ref(), "pathway.processor.v1.Execution")?;
         let filter = from_execution_filter(request);
         let (executions, next) =
             self.store.executions(page.before, filter, page.limit).await.map_err(status)?;
         let next_page_token = page.token(next);
-        let executions = executions.iter().map(to_execution).collect();
+        let executions = executions.iter().map(|execution| mask.apply(to_execution(execution))).collect();
         Ok(Response::new(api::ListExecutionsResponse { executions, next_page_token }))
     }
 
@@ -189,11 +190,12 @@ impl ProcessorService for Processing {
     ) -> Result<Response<api::ListDeadLettersResponse>, GrpcStatus> {
         let request = request.into_inner();
         let page = Page::of_dead_letters(&request)?;
+        let mask = checks::mask(request.read_mask.as_ref(), "pathway.processor.v1.DeadLetter")?;
         let filter = from_letter_filter(request);
         let (letters, total) =
             self.store.dead_letters(page.before, filter, page.limit).await.map_err(status)?;
         let next_page_token = page.token_behind(letters.last().map(|letter| letter.id), letters.len());
-        let dead_letters = letters.into_iter().map(to_dead_letter).collect();
+        let dead_letters = letters.into_iter().map(|letter| mask.apply(to_dead_letter(letter))).collect();
         Ok(Response::new(api::ListDeadLettersResponse { dead_letters, next_page_token, total }))
     }
 

@@ -5,6 +5,7 @@
 mod grpcurl;
 mod health;
 mod hostile;
+mod masks;
 mod once;
 mod refusals;
 mod services;

@@ -91,6 +91,9 @@ pub struct ListRecordsRequest {
     /// Tombstones too.
     #[prost(bool, tag = "5")]
     pub show_deleted: bool,
+    /// Only these fields of each record, such as `record_id,amount,date`; none for all.
+    #[prost(message, optional, tag = "6")]
+    pub read_mask: ::core::option::Option<::prost_types::FieldMask>,
 }
 /// A page of records.
 #[derive(Clone, PartialEq, ::prost::Message)]

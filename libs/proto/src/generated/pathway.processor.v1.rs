@@ -286,6 +286,9 @@ pub struct ListExecutionsRequest {
     /// Only those that began before this instant, microseconds since the Unix epoch; 0 for any.
     #[prost(int64, tag = "10")]
     pub started_before_us: i64,
+    /// Only these fields of each execution, such as `id,status,nodes.node`; none for all.
+    #[prost(message, optional, tag = "11")]
+    pub read_mask: ::core::option::Option<::prost_types::FieldMask>,
 }
 /// A page of executions.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -460,6 +463,9 @@ pub struct ListDeadLettersRequest {
     /// From the previous page; empty for the first.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+    /// Only these fields of each dead letter, such as `id,node,error.message`; none for all.
+    #[prost(message, optional, tag = "7")]
+    pub read_mask: ::core::option::Option<::prost_types::FieldMask>,
 }
 /// A page of dead letters.
 #[derive(Clone, PartialEq, ::prost::Message)]

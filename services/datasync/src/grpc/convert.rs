@@ -6,7 +6,7 @@ use pathway_finance::{Currency, LineKind, category_key};
 use pathway_kernel::{Check, Violation};
 use pathway_proto::pathway::datasync::v1 as pb;
 use pathway_proto::pathway::types::v1 as types;
-use pathway_rpc::{Pages, from_date, from_money, to_date, to_money};
+use pathway_rpc::{Mask, Pages, from_date, from_money, to_date, to_money};
 use uuid::Uuid;
 
 use crate::error::DatasyncError;
@@ -139,10 +139,11 @@ fn origin(code: i32) -> Result<Origin, &'static str> {
 }
 
 /// Which records to list, one more than the page has, and what makes the token of the next page.
-pub(super) fn listing(request: pb::ListRecordsRequest) -> Result<(Listing, PageToken), DatasyncError> {
+pub(super) fn listing(request: pb::ListRecordsRequest) -> Result<(Listing, PageToken, Mask), DatasyncError> {
     let mut check = Check::default();
     check.required("user_id", &request.user_id, limits::USER_ID);
     let limit = check.page_size("page_size", request.page_size, 100, 1000) + 1;
+    let mask = Mask::read(&mut check, "read_mask", request.read_mask.as_ref(), "pathway.types.v1.Record");
     let (user_id, show_deleted) = (request.user_id, request.show_deleted);
     if let Some(category) = &request.category {
         check.text("category", category, limits::CATEGORY);
@@ -152,7 +153,7 @@ pub(super) fn listing(request: pb::ListRecordsRequest) -> Result<(Listing, PageT
     let token = PageToken::of(&listing);
     listing.after = check.take("page_token", token.place(&request.page_token)).flatten();
     check.done()?;
-    Ok((listing, token))
+    Ok((listing, token, mask))
 }
 
 /// Which changes of the feed to read, and how many at once. A stream has no page size: it gives 0.

@@ -72,6 +72,7 @@ fn wanted(filter: &LetterFilter, page_size: i32, page_token: String) -> ListDead
         node: text(&filter.node),
         error_code: text(&filter.error),
         error_reason: text(&filter.cause),
+        ..ListDeadLettersRequest::default()
     }
 }
 

@@ -37,6 +37,7 @@ async fn list(mesh: &Mesh, out: &Output, args: &Executions) -> Result<ExitCode, 
             topic: text(&args.topic),
             started_from_us: args.since.unwrap_or_default(),
             started_before_us: args.until.unwrap_or_default(),
+            ..ListExecutionsRequest::default()
         };
         let page = answer(mesh.processor.clone().list_executions(request(message)).await)?;
         executions.extend(page.executions);

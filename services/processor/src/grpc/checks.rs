@@ -2,9 +2,10 @@
 
 use pathway_kernel::{Check, Fault};
 use pathway_proto::pathway::processor::v1 as api;
-use pathway_rpc::{Pages, status};
+use pathway_rpc::{Mask, Pages, status};
 use pathway_store::Once;
 use prost::Message;
+use prost_types::FieldMask;
 use tonic::Status as GrpcStatus;
 use uuid::Uuid;
 
@@ -89,6 +90,14 @@ impl Page {
 /// The call of a request, if it has an id, without that.
 pub(super) fn once<M: Message>(method: &'static str, id: &str, request: &M, now_us: i64) -> Option<Once> {
     (!id.is_empty()).then(|| Once::new(method, id, &request.encode_to_vec(), now_us))
+}
+
+/// The fields of each item that are wanted.
+pub(super) fn mask(mask: Option<&FieldMask>, message: &str) -> Result<Mask, GrpcStatus> {
+    let mut check = Check::default();
+    let mask = Mask::read(&mut check, "read_mask", mask, message);
+    refuse(check)?;
+    Ok(mask)
 }
 
 /// Nothing, or the refusal that names everything that is wrong.
