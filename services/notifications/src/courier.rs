@@ -250,3 +250,7 @@ impl Courier {
 fn us(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+#[path = "courier_tests.rs"]
+mod tests;
