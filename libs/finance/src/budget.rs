@@ -3,8 +3,11 @@
 //! A budget is never edited: other terms are a new revision, and each alert belongs to one. Another limit holds at once, for the period under
 //! way. Another cut of the calendar (a kind of period, a zone) waits for the end of the period under way, because it would move the bounds of a
 //! period in which alerts were sent already. So the terms of a day are found by the day, and what has ended never moves.
+//!
+//! What is left of a period may be carried into the next ([`Rollover`]). Carrying is a fold over the periods that have ended, so whoever keeps what
+//! each of them carried on needs no more than the last.
 
-use crate::{CivilDate, DateError, Money, Period, PeriodKind, TimeZone};
+use crate::{CivilDate, DEFAULT_THRESHOLDS, DateError, Money, Overflow, Period, PeriodKind, TimeZone};
 
 /// What a budget says.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +18,33 @@ pub struct BudgetTerms {
     pub kind: PeriodKind,
     /// The owner's zone, which decides when a day and so a period ends.
     pub zone: TimeZone,
+    /// What else it says; like the limit, it holds for the period under way.
+    pub rules: Rules,
+}
+
+/// What a budget says beside its limit and its periods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// The percentages at which it alerts, in ascending order.
+    pub thresholds: Vec<i64>,
+    /// What becomes of what is left of a period.
+    pub rollover: Rollover,
+    /// Whether it alerts when the period will end over the limit if spending goes on.
+    pub pace: bool,
+    /// The categories whose spending counts, where it is a group; none where it is of the category that it is named after.
+    pub members: Vec<String>,
+}
+
+/// What becomes of what is left of a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rollover {
+    /// Nothing: each period begins with the limit.
+    #[default]
+    Off,
+    /// It is added to the next period. What was spent too much is forgiven.
+    Positive,
+    /// It is added to the next period, and what was spent too much is taken from it.
+    All,
 }
 
 /// Terms, from a day on.
@@ -26,6 +56,53 @@ pub struct Revision {
     pub effective_from: CivilDate,
     /// The terms.
     pub terms: BudgetTerms,
+}
+
+// === impl Rules ===
+
+impl Default for Rules {
+    fn default() -> Self {
+        let thresholds = DEFAULT_THRESHOLDS.to_vec();
+        Self { thresholds, rollover: Rollover::Off, pace: false, members: Vec::new() }
+    }
+}
+
+// === impl Rollover ===
+
+impl Rollover {
+    /// How it is stored.
+    #[must_use]
+    pub const fn code(self) -> i64 {
+        match self {
+            Self::Off => 0,
+            Self::Positive => 1,
+            Self::All => 2,
+        }
+    }
+
+    /// What was stored.
+    #[must_use]
+    pub const fn from_code(code: i64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Off),
+            1 => Some(Self::Positive),
+            2 => Some(Self::All),
+            _ => None,
+        }
+    }
+
+    /// What a period carries into the next: of what there was to spend, the limit and what it was carried itself, what net spending left.
+    ///
+    /// # Errors
+    /// Where that is out of range.
+    pub fn carry(self, limit: i64, carried: i64, spent: i64) -> Result<i64, Overflow> {
+        let left = limit.checked_add(carried).and_then(|available| available.checked_sub(spent));
+        match self {
+            Self::Off => Ok(0),
+            Self::Positive => left.map(|left| left.max(0)).ok_or(Overflow),
+            Self::All => left.ok_or(Overflow),
+        }
+    }
 }
 
 // === impl Revision ===
@@ -88,7 +165,7 @@ pub fn revise(revisions: &[Revision], terms: &BudgetTerms, now_us: i64) -> Resul
     };
     let period = current.period_of(today)?;
     let same_cut = current.terms.kind == terms.kind && current.terms.zone == terms.zone;
-    let same_limit = current.terms.limit == terms.limit;
+    let same_limit = current.terms.limit == terms.limit && current.terms.rules == terms.rules;
     // What was to follow the terms in force follows no more, unless it says the same.
     let pending = revisions.last().filter(|last| last.number != current.number);
     let as_wanted =
@@ -98,7 +175,8 @@ pub fn revise(revisions: &[Revision], terms: &BudgetTerms, now_us: i64) -> Resul
     }
     let mut made = Vec::new();
     if same_cut || !same_limit {
-        made.push(next(period.start(), BudgetTerms { limit: terms.limit, ..current.terms.clone() }));
+        let (limit, rules) = (terms.limit, terms.rules.clone());
+        made.push(next(period.start(), BudgetTerms { limit, rules, ..current.terms.clone() }));
     }
     if !same_cut {
         made.push(next(period.end(), terms.clone()));
@@ -120,7 +198,7 @@ mod tests {
 
     fn terms(minor: i64, kind: PeriodKind, zone: &str) -> BudgetTerms {
         let limit = Money::new(minor, Currency::parse("USD").unwrap());
-        BudgetTerms { limit, kind, zone: TimeZone::parse(zone).unwrap() }
+        BudgetTerms { limit, kind, zone: TimeZone::parse(zone).unwrap(), rules: Rules::default() }
     }
 
     /// Adds what the terms make; answers from when it holds.
@@ -183,6 +261,38 @@ mod tests {
             (50, "Asia/Kolkata")
         );
         assert_eq!(grow(&mut revisions.clone(), &terms(50, PeriodKind::MONTH, "Asia/Kolkata")), [""; 0]);
+    }
+
+    #[test]
+    fn g23_other_thresholds_are_a_revision_that_holds_at_once() {
+        let mut revisions = Vec::new();
+        grow(&mut revisions, &terms(100, PeriodKind::MONTH, "UTC"));
+        let rules = Rules { thresholds: vec![50], ..Rules::default() };
+        let other = BudgetTerms { rules, ..terms(100, PeriodKind::MONTH, "UTC") };
+        assert_eq!(grow(&mut revisions, &other), ["2026-11-01"]);
+        assert_eq!(in_force(&revisions, day("2026-11-24")).unwrap().terms.rules.thresholds, [50]);
+    }
+
+    #[test]
+    fn g04_another_start_day_waits_for_the_next_boundary() {
+        let mut revisions = Vec::new();
+        grow(&mut revisions, &terms(100, PeriodKind::MONTH, "UTC"));
+        let from_the_25th = terms(100, PeriodKind::Month { start_day: 25 }, "UTC");
+        assert_eq!(grow(&mut revisions, &from_the_25th), ["2026-12-01"]);
+        let november = in_force(&revisions, day("2026-11-30")).unwrap().period_of(day("2026-11-30")).unwrap();
+        assert_eq!(november.end(), day("2026-12-01"), "what is under way ends where it was to end");
+    }
+
+    #[test]
+    fn g23_what_is_left_is_carried_as_the_rollover_says() {
+        for (rollover, left, overspent) in
+            [(Rollover::Off, 0, 0), (Rollover::Positive, 70, 0), (Rollover::All, 70, -30)]
+        {
+            assert_eq!(rollover.carry(100, 20, 50), Ok(left));
+            assert_eq!(rollover.carry(100, 20, 150), Ok(overspent));
+            assert_eq!(Rollover::from_code(rollover.code()), Some(rollover));
+        }
+        assert_eq!(Rollover::All.carry(i64::MAX, 1, 0), Err(Overflow));
     }
 
     #[test]

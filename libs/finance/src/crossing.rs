@@ -3,6 +3,7 @@
 //! An alert is about a *crossing*, not about a state: the store keeps which thresholds have fired for a budget's revision and period, and these
 //! functions say which do now. Everything is in integers.
 
+use crate::trend::{days, projected};
 use crate::{CivilDate, Period};
 
 /// Percentages at which a budget alerts unless it says otherwise.
@@ -39,6 +40,30 @@ pub fn crossing(spent: i64, limit: i64, thresholds: &[i64], fired: &[i64]) -> Cr
     let notify =
         crossed.last().copied().filter(|highest| highest_before.is_none_or(|before| *highest > before));
     Crossing { notify, fired: crossed }
+}
+
+/// How much a period's spending must be projected over the limit before its pace is told of, in percent of the limit.
+pub const PACE_PERCENT: i64 = 110;
+/// How many days of a period must be over before its pace says anything.
+const PACE_DAYS: i64 = 3;
+
+/// What a period's spending comes to if it goes on as until now: `spent * days / days gone`, rounded half-even, today among the days gone. None before
+/// the period, after it, and where it is too young: fewer than three days, or than a fifth of it.
+#[must_use]
+pub fn pace(spent: i64, period: Period, today: CivilDate) -> Option<i64> {
+    if !period.contains(today) {
+        return None;
+    }
+    let (days, gone) = (days(period), today.epoch_days() - period.start().epoch_days() + 1);
+    if gone < PACE_DAYS || gone * 5 < days { None } else { Some(projected(spent, gone, days)) }
+}
+
+/// The projection, where it is due to be told: it comes to [`PACE_PERCENT`] of the limit or more, while the limit is not reached yet.
+#[must_use]
+pub fn outpaces(spent: i64, limit: i64, period: Period, today: CivilDate) -> Option<i64> {
+    pace(spent, period, today).filter(|projected| {
+        limit > 0 && !passed(spent, limit, 100) && passed(*projected, limit, PACE_PERCENT)
+    })
 }
 
 /// `spent * 100 / limit`, rounded down. None where the limit is zero and something is spent: no percentage says how much that is over.
@@ -106,6 +131,23 @@ mod tests {
         assert!(may_alert(true, october, day("2026-10-31")));
         assert!(!may_alert(true, october, day("2026-11-01")));
         assert!(may_alert(true, october, day("2026-09-30")), "a line dated ahead");
+    }
+
+    #[test]
+    fn g22_pace_is_projected_in_integers_once_the_period_has_begun_in_earnest() {
+        let day = |text| CivilDate::parse(text).unwrap();
+        let november = PeriodKind::MONTH.period_of(day("2026-11-01")).unwrap();
+        assert_eq!(pace(1_000, november, day("2026-11-05")), None, "a sixth of it");
+        assert_eq!(pace(1_000, november, day("2026-11-07")), Some(4_286));
+        assert_eq!(pace(1_000, november, day("2026-11-30")), Some(1_000));
+        assert_eq!(pace(1_000, november, day("2026-12-01")), None);
+        assert_eq!(outpaces(5_000, 10_000, november, day("2026-11-10")), Some(15_000));
+        assert_eq!(outpaces(5_000, 13_637, november, day("2026-11-10")), None, "less than a tenth over");
+        assert_eq!(outpaces(10_000, 10_000, november, day("2026-11-10")), None, "the limit tells already");
+        assert_eq!(outpaces(5_000, 0, november, day("2026-11-10")), None);
+        let week = PeriodKind::Week { start_weekday: 1 }.period_of(day("2026-11-23")).unwrap();
+        assert_eq!(pace(10, week, day("2026-11-24")), None);
+        assert_eq!(pace(10, week, day("2026-11-25")), Some(23));
     }
 
     #[test]

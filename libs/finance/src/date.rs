@@ -84,6 +84,15 @@ impl CivilDate {
         Self(civil::date(1970, 1, 1)).add_days(days)
     }
 
+    /// The instant at which it begins in `zone`, microseconds since the Unix epoch. Where a clock change skips midnight, the first instant after.
+    ///
+    /// # Errors
+    /// Where that is out of range.
+    pub fn begins_at_us(self, zone: &TimeZone) -> Result<i64, DateError> {
+        let midnight = zone.0.to_timestamp(self.0.at(0, 0, 0, 0)).map_err(|_| DateError::OutOfRange)?;
+        Ok(midnight.as_microsecond())
+    }
+
     /// Days since 1970-01-01: how a date is stored.
     #[must_use]
     pub fn epoch_days(self) -> i64 {

@@ -8,8 +8,8 @@
 //! - [`LineKind`], [`Totals`], [`category_key`]: what counts as spending (G5 to G8, G11, G19).
 //! - [`pair_transfers`]: which lines are two legs of one transfer (G9).
 //! - [`Fingerprints`]: what names a line that has no id (G13).
-//! - [`Revision`], [`revise`], [`in_force`]: which terms of a budget hold when (G4, G23).
-//! - [`crossing()`], [`percent`], [`may_alert`]: when an alert is due (G21 to G24).
+//! - [`Revision`], [`revise`], [`in_force`], [`Rollover`]: which terms of a budget hold when (G4, G23).
+//! - [`crossing()`], [`percent`], [`may_alert`], [`outpaces`]: when an alert is due (G21 to G24).
 //! - [`z_score`], [`robust`]: what stands out (G26).
 //! - [`recurring()`], [`payee_key`]: what comes again and again.
 //! - [`buckets`], [`previous`], [`projected`]: one period beside others.
@@ -28,9 +28,11 @@ mod totals;
 mod trend;
 
 pub use anomaly::{Anomaly, Detector, Severity, robust, z_score};
-pub use budget::{BudgetTerms, Revision, in_force, in_force_at, revise};
+pub use budget::{BudgetTerms, Revision, Rollover, Rules, in_force, in_force_at, revise};
 pub use category::{UNCATEGORIZED, category_key};
-pub use crossing::{Crossing, DEFAULT_THRESHOLDS, crossing, may_alert, passed, percent};
+pub use crossing::{
+    Crossing, DEFAULT_THRESHOLDS, PACE_PERCENT, crossing, may_alert, outpaces, pace, passed, percent,
+};
 pub use date::{CivilDate, DateError, TimeZone, parse_when};
 pub use identity::{Fingerprints, fingerprint};
 pub use money::{Currency, LARGEST_LINE, Money, MoneyError};

@@ -13,6 +13,8 @@ pub(crate) struct Line {
     pub(crate) category: String,
     pub(crate) day: CivilDate,
     pub(crate) merchant: String,
+    /// Empty where it is not known.
+    pub(crate) account: String,
 }
 
 /// What a record is in the totals: its latest version, none where that is a tombstone.

@@ -1,5 +1,6 @@
 //! The gRPC API: the only part that knows this service's generated types.
 
+mod budgets;
 mod convert;
 mod insights;
 mod recurring;
@@ -84,13 +85,13 @@ impl AnalyticsService for Figures {
     ) -> Result<Response<api::SetBudgetsResponse>, Status> {
         let request = own(request, |message| &mut message.user_id)?;
         at_most("limits", request.limits.len())?;
-        let (new, refused) = convert::new_budgets(request).map_err(status)?;
+        let (new, refused) = budgets::new_budgets(request).map_err(status)?;
         let mut budgets = self.set_budgets(new).await.map_err(status)?.into_iter();
         let result = |refused: Option<Fault>| {
             use api::set_budget_result::Result as Item;
             let result = match refused {
                 Some(fault) => Some(Item::Error(to_item_status(&fault))),
-                None => budgets.next().map(|budget| Item::Budget(convert::budget(budget))),
+                None => budgets.next().map(|budget| Item::Budget(budgets::budget(budget))),
             };
             api::SetBudgetResult { result }
         };
@@ -105,7 +106,19 @@ impl AnalyticsService for Figures {
         let user_id = convert::user(request.user_id).map_err(status)?;
         let budgets = self.budgets(user_id).await.map_err(status)?;
         Ok(Response::new(api::ListBudgetsResponse {
-            budgets: budgets.into_iter().map(convert::budget).collect(),
+            budgets: budgets.into_iter().map(budgets::budget).collect(),
+        }))
+    }
+
+    async fn list_closed_periods(
+        &self,
+        request: Request<api::ListClosedPeriodsRequest>,
+    ) -> Result<Response<api::ListClosedPeriodsResponse>, Status> {
+        let request = own(request, |message| &mut message.user_id)?;
+        let question = budgets::closed_question(request).map_err(status)?;
+        let closed = self.closed(question).await.map_err(status)?;
+        Ok(Response::new(api::ListClosedPeriodsResponse {
+            periods: closed.into_iter().map(budgets::closed).collect(),
         }))
     }
 

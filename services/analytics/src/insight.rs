@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::fact::Line;
+use crate::ledger::{BudgetPeriod, PACE, Standing};
 use crate::subject::{Budgeted, Purchase, Subject};
 
 /// What a user is told.
@@ -23,6 +24,9 @@ pub(crate) struct Insight {
     /// What it rests on. What was stored before there was such a thing rests on nothing that is known.
     #[serde(default)]
     pub(crate) subject: Subject,
+    /// Whether it says that what was told under the same name is over, and nothing new.
+    #[serde(default)]
+    pub(crate) resolves: bool,
 }
 
 /// A budget's threshold that was crossed.
@@ -30,6 +34,8 @@ pub(crate) struct Insight {
 pub(crate) struct Crossed<'a> {
     pub(crate) user_id: &'a str,
     pub(crate) category: &'a str,
+    /// The categories whose spending counts.
+    pub(crate) members: &'a [String],
     pub(crate) revision: i64,
     pub(crate) period: Period,
     pub(crate) threshold: i64,
@@ -42,7 +48,7 @@ pub(crate) struct Crossed<'a> {
 impl Insight {
     /// A crossed threshold (G21): a warning below 100 %, from there on exceeded.
     pub(crate) fn crossed(crossed: &Crossed<'_>) -> Self {
-        let Crossed { user_id, category, revision, period, threshold, spent, limit } = *crossed;
+        let Crossed { user_id, category, members, revision, period, threshold, spent, limit } = *crossed;
         let (name, percent) = (label(category), percent(spent.minor(), limit.minor()));
         let share = percent.map_or_else(String::new, |percent| format!(" ({percent}%)"));
         let (kind, title) = match percent {
@@ -79,7 +85,68 @@ impl Insight {
                 start: period.start().epoch_days(),
                 end: period.end().epoch_days(),
                 currency: code.to_owned(),
+                members: members.to_vec(),
             }),
+            resolves: false,
+        }
+    }
+
+    /// A crossed threshold that the owner was told of, and that spending has fallen below.
+    pub(crate) fn resolved(user_id: &str, budget: &BudgetPeriod, period: Period, threshold: i64) -> Self {
+        let BudgetPeriod { category, revision, start, .. } = budget;
+        Self {
+            user_id: user_id.to_owned(),
+            dedup_key: format!("budget:{category}:{revision}:{start}:{threshold}"),
+            kind: "budget_resolved".to_owned(),
+            title: format!("{} budget is below {threshold}% again", label(category)),
+            message: String::new(),
+            metadata: facts([("category", category.clone()), ("period", period.to_string())]),
+            subject: Subject::Other,
+            resolves: true,
+        }
+    }
+
+    /// A budget whose spending will be over its limit if it goes on as until now.
+    pub(crate) fn outpaced(
+        user_id: &str,
+        budget: &BudgetPeriod,
+        standing: &Standing,
+        projected: i64,
+    ) -> Self {
+        let (name, currency) = (label(&budget.category), standing.limit.currency());
+        let text = |minor| Money::new(minor, currency).to_decimal_string();
+        let (spent, limit, projected) =
+            (text(standing.net().minor()), text(standing.limit.minor()), text(projected));
+        let (code, period) = (currency.code(), standing.period);
+        let message = format!(
+            "You have spent {spent} of {limit} {code} on {} in {period}. At this pace it will be {projected} {code} by its end.",
+            name.to_lowercase()
+        );
+        let metadata = facts([
+            ("category", budget.category.clone()),
+            ("spent", spent),
+            ("limit", limit),
+            ("projected", projected),
+            ("currency", code.to_owned()),
+            ("period", period.to_string()),
+        ]);
+        Self {
+            user_id: user_id.to_owned(),
+            dedup_key: format!("budget:{}:{}:{}:pace", budget.category, budget.revision, period.start()),
+            kind: "budget_warning".to_owned(),
+            title: format!("{name} budget is being spent fast"),
+            message,
+            metadata,
+            subject: Subject::Budget(Budgeted {
+                category: budget.category.clone(),
+                revision: budget.revision,
+                threshold: PACE,
+                start: period.start().epoch_days(),
+                end: period.end().epoch_days(),
+                currency: code.to_owned(),
+                members: standing.members.clone(),
+            }),
+            resolves: false,
         }
     }
 
@@ -132,6 +199,7 @@ impl Insight {
             message,
             metadata,
             subject: Subject::Purchase(Purchase::of(record_id, line, is_high, compared)),
+            resolves: false,
         })
     }
 }
@@ -159,6 +227,7 @@ mod tests {
         Insight::crossed(&Crossed {
             user_id: "u",
             category: "eating_out",
+            members: &[],
             revision: 2,
             period: Period::parse("2026-11").unwrap(),
             threshold,

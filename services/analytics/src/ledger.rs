@@ -13,8 +13,8 @@ mod standing;
 use std::collections::{HashMap, HashSet};
 
 use pathway_finance::{
-    Anomaly, CivilDate, Currency, DEFAULT_THRESHOLDS, LineKind, Overflow, PeriodKind, TimeZone, Totals,
-    crossing, may_alert, robust, z_score,
+    Anomaly, CivilDate, Currency, LineKind, Overflow, PeriodKind, TimeZone, Totals, crossing, may_alert,
+    outpaces, passed, robust, z_score,
 };
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::fact::{Change, Fact, Line};
 use crate::insight::{Crossed, Insight};
 
 pub(crate) use purchases::{COMPARED, Moves, PurchasePlace, Purchases, Recent};
-pub(crate) use standing::{BudgetPeriod, Budgets, Standing};
+pub(crate) use standing::{BudgetPeriod, Budgets, PACE, Standing};
 
 /// What a user's lines of one category and currency are kept under.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -98,6 +98,8 @@ pub(crate) struct Settled {
     pub(crate) purses: HashMap<Purse, Totals>,
     pub(crate) cells: HashMap<Cell, Totals>,
     pub(crate) fired: Vec<Fired>,
+    /// What is spent in periods that had ended (G20).
+    pub(crate) late: HashMap<BudgetPeriod, Totals>,
     pub(crate) insights: Vec<(Uuid, i64, Vec<Insight>)>,
     pub(crate) recent: Vec<(Series, Recent)>,
 }
@@ -130,15 +132,16 @@ impl Known {
             for line in known.into_iter().chain(change.fact.spending()) {
                 needs.purses.insert(purse(&change.fact.user_id, line));
                 needs.cells.insert(Cell { series: series(&change.fact.user_id, line), day: line.day });
-                needs.standings.extend(self.standing_of(&change.fact.user_id, line));
+                needs.standings.extend(self.standings_of(&change.fact.user_id, line));
             }
         }
         needs
     }
 
-    /// The budget's period that a line counts in, with nothing spent yet.
-    fn standing_of(&self, user_id: &str, line: &Line) -> Option<(BudgetPeriod, Standing)> {
-        self.owners.get(user_id)?.budgets.standing_of(user_id, line)
+    /// The budgets' periods that a line counts in, with nothing spent yet.
+    fn standings_of(&self, user_id: &str, line: &Line) -> Vec<(BudgetPeriod, Standing)> {
+        let owner = self.owners.get(user_id);
+        owner.map(|owner| owner.budgets.standings_of(user_id, line)).unwrap_or_default()
     }
 }
 
@@ -219,10 +222,13 @@ impl Ledger {
         let beyond = |_| AnalyticsError::Corrupt("sum: it exceeds the sum over all lines");
         apply(cell, line.kind, line.amount.minor()).map_err(beyond)?;
         self.settled.cells.insert(key, *cell);
-        if let Some((key, _)) = self.known.standing_of(&change.fact.user_id, line) {
+        for (key, _) in self.known.standings_of(&change.fact.user_id, line) {
             let standing =
                 self.known.standings.get_mut(&key).ok_or(AnalyticsError::Corrupt("sum of a budget"))?;
             apply(&mut standing.spent, line.kind, line.amount.minor()).map_err(beyond)?;
+            if standing.has_ended() {
+                self.settled.late.insert(key, standing.spent);
+            }
         }
         Ok(())
     }
@@ -237,7 +243,7 @@ impl Ledger {
         let user_id = &change.fact.user_id;
         let touched = before.into_iter().chain(after);
         let mut keys: Vec<BudgetPeriod> = Vec::new();
-        for (key, _) in touched.filter_map(|line| self.known.standing_of(user_id, line)) {
+        for (key, _) in touched.flat_map(|line| self.known.standings_of(user_id, line)) {
             if !keys.contains(&key) {
                 keys.push(key);
             }
@@ -246,13 +252,14 @@ impl Ledger {
         for budget in keys {
             let standing =
                 self.known.standings.get_mut(&budget).ok_or(AnalyticsError::Corrupt("sum of a budget"))?;
-            let crossing =
-                crossing(standing.spent.net(), standing.limit.minor(), &DEFAULT_THRESHOLDS, &standing.fired);
+            let (spent, limit) = (standing.spent.net(), standing.limit.minor());
+            let crossing = crossing(spent, limit, &standing.thresholds, &standing.fired);
             let told = crossing.notify.filter(|_| may_alert(change.is_live, standing.period, standing.today));
             insights.extend(told.map(|threshold| {
                 Insight::crossed(&Crossed {
                     user_id,
                     category: &budget.category,
+                    members: &standing.members,
                     revision: budget.revision,
                     period: standing.period,
                     threshold,
@@ -260,6 +267,30 @@ impl Ledger {
                     limit: standing.limit,
                 })
             }));
+            // Whoever is told of a threshold need not be told of the pace as well.
+            let ahead = outpaces(spent, limit, standing.period, standing.today).filter(|_| {
+                standing.has_pace && change.is_live && told.is_none() && !standing.fired.contains(&PACE)
+            });
+            if let Some(projected) = ahead {
+                insights.push(Insight::outpaced(user_id, &budget, standing, projected));
+                standing.fired.push(PACE);
+                let (budget, threshold) = (budget.clone(), PACE);
+                self.settled.fired.push(Fired { budget, threshold, notified: true });
+            }
+            // What the owner was told of is over: a refund, a deletion, a line that was moved (G7). It fires no more (G23).
+            let live = may_alert(change.is_live, standing.period, standing.today);
+            let (over, told_still): (Vec<i64>, Vec<i64>) = standing
+                .told
+                .iter()
+                .copied()
+                .partition(|threshold| live && !passed(spent, limit, *threshold));
+            standing.told = told_still;
+            standing.told.extend(told);
+            for threshold in over {
+                insights.push(Insight::resolved(user_id, &budget, standing.period, threshold));
+                let (budget, threshold) = (budget.clone(), -threshold);
+                self.settled.fired.push(Fired { budget, threshold, notified: true });
+            }
             standing.fired.extend(&crossing.fired);
             self.settled.fired.extend(crossing.fired.into_iter().map(|threshold| Fired {
                 budget: budget.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pathway_finance::{BudgetTerms, Money, UNCATEGORIZED, revise};
+use pathway_finance::{BudgetTerms, Money, Rules, UNCATEGORIZED, revise};
 use proptest::prelude::*;
 
 use super::*;
@@ -27,10 +27,16 @@ struct Book {
 
 impl Book {
     fn with_budget(category: &str, minor: i64) -> Self {
-        let mut budgets = Budgets::new(BTreeMap::new(), NOW);
-        let terms = BudgetTerms { limit: usd(minor), kind: PeriodKind::MONTH, zone: TimeZone::utc() };
-        budgets.push(category, revise(&[], &terms, NOW).unwrap().remove(0));
-        Self { budgets, ..Self::default() }
+        Self::default().and_budget(category, minor, Rules::default())
+    }
+
+    fn and_budget(mut self, name: &str, minor: i64, rules: Rules) -> Self {
+        if self.budgets == Budgets::default() {
+            self.budgets = Budgets::new(BTreeMap::new(), NOW);
+        }
+        let terms = BudgetTerms { limit: usd(minor), kind: PeriodKind::MONTH, zone: TimeZone::utc(), rules };
+        self.budgets.push(name, revise(&[], &terms, NOW).unwrap().remove(0));
+        self
     }
 
     fn apply(&mut self, changes: &[Change]) -> Vec<Applied> {
@@ -42,11 +48,15 @@ impl Book {
         known.purses = filled(needs.purses, &self.purses);
         known.cells = filled(needs.cells, &self.cells);
         for (key, mut standing) in needs.standings {
-            let is_in =
-                |cell: &Cell| cell.series.category == key.category && standing.period.contains(cell.day);
+            let is_in = |cell: &Cell| {
+                standing.members.contains(&cell.series.category) && standing.period.contains(cell.day)
+            };
             let cells = self.cells.iter().filter(|(cell, _)| is_in(cell));
             standing.spent = cells.fold(Totals::default(), |sum, (_, cell)| sum.checked_add(*cell).unwrap());
             standing.fired = self.fired.iter().filter(|f| f.budget == key).map(|f| f.threshold).collect();
+            let told = self.fired.iter().filter(|f| f.budget == key && f.notified && f.threshold > 0);
+            standing.told = told.map(|f| f.threshold).collect();
+            standing.told.retain(|threshold| !standing.fired.contains(&-threshold));
             known.standings.insert(key, standing);
         }
         self.recent.retain(|series, _| !needs.outdated.contains(series));
@@ -110,6 +120,7 @@ fn line(minor: i64, category: &str, date: &str) -> Line {
         category: category.to_owned(),
         day: day(date),
         merchant: String::new(),
+        account: String::new(),
     }
 }
 
@@ -174,9 +185,12 @@ fn g22_a_limit_of_zero_is_exceeded_by_the_first_spending_and_no_limit_never() {
 fn g07_g23_a_refund_lowers_spending_and_crossing_again_is_silent() {
     let mut book = Book::with_budget("dining", 10_000);
     assert_eq!(book.told(dining(1, 9000)), ["budget_warning"]);
-    assert_eq!(book.told(dining(2, -3000)), Vec::<String>::new());
+    assert_eq!(book.told(dining(2, -3000)), ["budget_resolved"]);
     assert_eq!(book.net(), 6000);
     assert_eq!(book.told(dining(3, 2500)), Vec::<String>::new(), "85 % once more");
+    assert_eq!(book.told(dining(4, -2500)), Vec::<String>::new(), "it is resolved already");
+    let resolved = book.answered[&(Uuid::from_u128(2), 1)][0].clone();
+    assert!(resolved.resolves && resolved.dedup_key == "budget:dining:1:2026-11-01:80");
 }
 
 #[test]
@@ -251,6 +265,44 @@ fn g20_g24_a_late_change_to_a_closed_period_tells_nothing() {
         ["budget_exceeded"],
         "dated ahead"
     );
+}
+
+#[test]
+fn g22_a_budget_alerts_at_its_own_thresholds() {
+    let rules = Rules { thresholds: vec![50, 90], ..Rules::default() };
+    let mut book = Book::default().and_budget("dining", 10_000, rules);
+    assert_eq!(book.told(dining(1, 5000)), ["budget_warning"]);
+    assert_eq!(book.told(dining(2, 3000)), Vec::<String>::new(), "80 % is none of its own");
+    assert_eq!(book.told(dining(3, 1000)), ["budget_warning"]);
+    assert_eq!(book.told(dining(4, 5000)), Vec::<String>::new());
+}
+
+#[test]
+fn g21_a_group_alerts_on_what_its_categories_come_to_together() {
+    let members = vec!["dining".to_owned(), "travel".to_owned()];
+    let rules = Rules { members, ..Rules::default() };
+    let mut book = Book::with_budget("dining", 100_000).and_budget("fun", 10_000, rules);
+    assert_eq!(book.told(dining(1, 4000)), Vec::<String>::new());
+    let travel = change(2, 1, Some(line(4500, "travel", TODAY)));
+    let told = book.apply(std::slice::from_ref(&travel)).remove(0).unwrap();
+    assert_eq!(told[0].dedup_key, "budget:fun:1:2026-11-01:80");
+    // A line that moves between two of them moves nothing of the group's.
+    assert_eq!(book.told(change(2, 2, Some(line(4500, "dining", TODAY)))), Vec::<String>::new());
+    assert_eq!(book.told(dining(3, 2000)), ["budget_exceeded"]);
+}
+
+#[test]
+fn g21_a_pace_is_told_of_once_and_not_with_a_threshold() {
+    let rules = Rules { pace: true, thresholds: vec![80, 100], ..Rules::default() };
+    let mut book = Book::default().and_budget("dining", 10_000, rules);
+    // The 24th of 30 days: 7100 comes to 8875 by the end, which is within the limit.
+    assert_eq!(book.told(dining(1, 7100)), Vec::<String>::new());
+    assert_eq!(book.told(dining(2, 1000)), ["budget_warning"], "80 %, which says it already");
+    assert_eq!(book.told(dining(3, 700)), ["budget_warning"], "8800 comes to 11000");
+    assert_eq!(book.told(dining(4, 100)), Vec::<String>::new());
+    let last = book.answered[&(Uuid::from_u128(3), 1)][0].clone();
+    assert_eq!(last.dedup_key, "budget:dining:1:2026-11-01:pace");
+    assert_eq!(last.metadata["projected"], "110.00");
 }
 
 #[test]

@@ -17,9 +17,10 @@
 //!   finds.
 //! - `watch` follows the figures of a user.
 //! - `summary` puts periods beside each other and says where a budget stands.
-//! - `store` is the queries, in these words. `follower` brings imported history in from datasync.
+//! - `store` is the queries, in these words. `follower` brings imported history in from datasync, `closer` closes periods that have ended.
 //! - `grpc` is the only part that knows this service's generated types.
 
+mod closer;
 mod config;
 mod error;
 mod fact;

@@ -157,6 +157,7 @@ impl Insight {
                 ("count", count.to_string()),
             ]),
             subject: subject(series, About::Missed, *next),
+            resolves: false,
         }
     }
 
@@ -189,6 +190,7 @@ impl Insight {
                 ("count", series.lines.len().to_string()),
             ]),
             subject: subject(series, About::Price, *last),
+            resolves: false,
         })
     }
 }

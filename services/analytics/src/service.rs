@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::closer::Closer;
 use crate::config::{Config, DEFAULTS};
 use crate::error::AnalyticsError;
 use crate::fact::Change;
@@ -21,8 +22,8 @@ use crate::ledger::Applied;
 use crate::messenger::{Messenger, Outgoing};
 use crate::recurring::RecurringSeries;
 use crate::store::{
-    Budget, ExplainedLine, Explanation, InsightFilter, NewBudgets, Question, Scope, SeriesQuestion, Spending,
-    Store, Told,
+    Budget, ClosedPeriod, ClosedQuestion, ExplainedLine, Explanation, InsightFilter, NewBudgets, Question,
+    Scope, SeriesQuestion, Spending, Store, Told,
 };
 use crate::subject::{Purchase, State};
 use crate::summary::{Summary, TrendQuestion, Trends};
@@ -138,6 +139,8 @@ impl Component for Analytics {
         tasks.spawn(closing.clone().run_until_cancelled_owned(self.follower.run()));
         tasks.spawn(closing.clone().run_until_cancelled_owned(self.sweeper.run()));
         tasks.spawn(closing.clone().run_until_cancelled_owned(self.messenger.run()));
+        let closer = Closer::new(self.figures.clone());
+        tasks.spawn(closing.clone().run_until_cancelled_owned(closer.run()));
         tasks.close();
         let told = {
             let closing = closing.clone();
@@ -310,6 +313,16 @@ impl Figures {
         let set = self.store.set_budgets(new, self.clock.now_us()).await;
         self.wake([user_id]);
         set
+    }
+
+    /// Closes what has ended of some users' budgets; answers how many users that were, at most `most`.
+    pub(crate) async fn close_due(&self, most: i64) -> Result<usize, AnalyticsError> {
+        self.store.close_due(most, self.clock.now_us()).await
+    }
+
+    /// What periods of a user's budgets came to, newest first.
+    pub(crate) async fn closed(&self, question: ClosedQuestion) -> Result<Vec<ClosedPeriod>, AnalyticsError> {
+        self.store.closed(question).await
     }
 
     /// A user's budgets that are in force, by category.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod budgets;
+mod closing;
 mod periods;
 mod purchases;
 mod recurring;
@@ -9,7 +10,9 @@ mod rows;
 mod told;
 mod touched;
 
-use pathway_finance::{CivilDate, Currency, Money, Period, PeriodKind, TimeZone, Totals};
+use pathway_finance::{
+    BudgetTerms, CivilDate, Currency, Money, Period, PeriodKind, Rollover, TimeZone, Totals,
+};
 use pathway_store::{Db, Migration, Pages, StoreConfig, StoreError, Tx, Val};
 use tracing::Span;
 use uuid::Uuid;
@@ -23,13 +26,15 @@ use crate::subject::{Purchase, State};
 use crate::summary::{Summary, TrendQuestion, Trends};
 use crate::watch::Look;
 
+pub(crate) use closing::{ClosedPeriod, ClosedQuestion};
 pub(crate) use recurring::{Scan, SeriesPlace, SeriesQuestion};
 pub(crate) use told::{InsightFilter, Seen, Told};
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") },
     Migration { number: 2, name: "purchases", sql: include_str!("../migrations/0002_purchases.sql") },
     Migration { number: 3, name: "locality", sql: include_str!("../migrations/0003_locality.sql") },
+    Migration { number: 10, name: "periods", sql: include_str!("../migrations/0010_periods.sql") },
     Migration { number: 30, name: "told", sql: include_str!("../migrations/0030_told.sql") },
     Migration { number: 31, name: "recurring", sql: include_str!("../migrations/0031_recurring.sql") },
     Migration { number: 32, name: "touched", sql: include_str!("../migrations/0032_touched.sql") },
@@ -46,19 +51,39 @@ pub(crate) struct Store {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NewBudgets {
     pub(crate) user_id: String,
-    /// A category's key and its limit.
-    pub(crate) limits: Vec<(String, Money)>,
+    pub(crate) limits: Vec<NewLimit>,
     pub(crate) kind: PeriodKind,
+    /// Whether the day on which a period begins was named; else it is that of the owner's other budgets.
+    pub(crate) has_start: bool,
     /// None to keep the owner's.
     pub(crate) zone: Option<TimeZone>,
 }
 
-/// A budget and where it stands.
+/// A limit to set.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewLimit {
+    /// The budget's name: a category's key, or that of a group.
+    pub(crate) name: String,
+    pub(crate) limit: Money,
+    pub(crate) rules: RulesPatch,
+}
+
+/// What of a budget's rules is to be other than it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct RulesPatch {
+    pub(crate) thresholds: Option<Vec<i64>>,
+    pub(crate) rollover: Option<Rollover>,
+    pub(crate) pace: Option<bool>,
+    pub(crate) members: Option<Vec<String>>,
+}
+
+/// A budget and where it stands.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Budget {
     pub(crate) category: String,
     pub(crate) revision: i64,
     pub(crate) standing: Standing,
+    pub(crate) terms: BudgetTerms,
     /// The first day under other terms that are known already.
     pub(crate) changes_on: Option<CivilDate>,
 }
@@ -87,7 +112,7 @@ pub(crate) struct Spending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) scope: Scope,
-    /// A category's key; none for all.
+    /// A category's key, or several with commas between them, which no key has; none for all.
     pub(crate) category: Option<String>,
     /// Where the page before ended.
     pub(crate) after: Option<Place>,
@@ -144,12 +169,12 @@ const LINES_TOTALS: &str = concat!(
     "SELECT CAST(COALESCE(SUM(CASE WHEN minor > 0 THEN minor ELSE 0 END), 0) AS BIGINT), ",
     "CAST(COALESCE(SUM(CASE WHEN minor < 0 THEN -minor ELSE 0 END), 0) AS BIGINT), COUNT(*) ",
     lines_of!(),
-    " AND (category = $5 OR $6 = 1)"
+    " AND ($6 = 1 OR REPLACE(',' || $5 || ',', ',' || category || ',', '') <> ',' || $5 || ',')"
 );
 const LINES: &str = concat!(
-    "SELECT record_id, version, kind, minor, currency, category, day, merchant ",
+    "SELECT record_id, version, kind, minor, currency, category, day, merchant, account ",
     lines_of!(),
-    " AND (category = $5 OR $6 = 1) AND (day, record_id) < ($7, $8) ORDER BY day DESC, record_id DESC LIMIT $9"
+    " AND ($6 = 1 OR REPLACE(',' || $5 || ',', ',' || category || ',', '') <> ',' || $5 || ',') AND (day, record_id) < ($7, $8) ORDER BY day DESC, record_id DESC LIMIT $9"
 );
 
 // === impl Store ===
@@ -210,6 +235,22 @@ impl Store {
     /// A user's budgets that are in force, by category.
     pub(crate) async fn budgets(&self, user_id: String, now_us: i64) -> Result<Vec<Budget>, AnalyticsError> {
         self.db.read(move |tx| budgets::list(tx, &user_id, now_us)).await
+    }
+
+    /// Closes what has ended of some users' budgets, those longest due first; answers how many users that were.
+    pub(crate) async fn close_due(&self, most: i64, now_us: i64) -> Result<usize, AnalyticsError> {
+        let due = self.db.read(move |tx| closing::due(tx, now_us, most)).await?;
+        for user_id in &due {
+            let user_id = user_id.clone();
+            let locked = move |tx: &mut Tx<'_>| batch::lock_owner(tx, &user_id, now_us).map(|_| ());
+            self.db.write_locking(locked).await?;
+        }
+        Ok(due.len())
+    }
+
+    /// What periods of a user's budgets came to, newest first.
+    pub(crate) async fn closed(&self, question: ClosedQuestion) -> Result<Vec<ClosedPeriod>, AnalyticsError> {
+        self.db.read(move |tx| closing::list(tx, &question)).await
     }
 
     /// A user's spending in a period.

@@ -35,6 +35,9 @@ pub(crate) struct Budgeted {
     pub(crate) start: i64,
     pub(crate) end: i64,
     pub(crate) currency: String,
+    /// The categories of a group; none where it is of one category. Nor was there such a thing at first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) members: Vec<String>,
 }
 
 /// A purchase that stands out, and those that it was compared with.

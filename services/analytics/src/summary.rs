@@ -265,6 +265,12 @@ mod tests {
             today: CivilDate::parse(today).unwrap(),
             spent: Totals::from_parts(spent.max(0), (-spent).max(0), 1),
             fired: Vec::new(),
+            told: Vec::new(),
+            base: Money::new(limit, usd),
+            carried: 0,
+            members: vec!["dining".to_owned()],
+            thresholds: vec![80, 100],
+            has_pace: false,
         }
     }
 

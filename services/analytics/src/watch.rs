@@ -18,7 +18,7 @@ use crate::service::Figures;
 use crate::store::{Budget, Scope, Spending};
 
 /// What there is after a mark.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Look {
     /// The mark is the latest.
     Nothing,
@@ -31,7 +31,7 @@ pub(crate) enum Look {
 }
 
 /// One message to a follower.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
     /// Everything as it is.
     Snapshot { spending: Spending, budgets: Vec<Budget> },

@@ -132,7 +132,11 @@ impl Clients {
         let limit = Some(to_money(Money::new(cents, Currency::parse("USD").unwrap())));
         let request = analytics::SetBudgetsRequest {
             user_id: user.to_owned(),
-            limits: vec![analytics::BudgetLimit { category: "dining".to_owned(), limit }],
+            limits: vec![analytics::BudgetLimit {
+                category: "dining".to_owned(),
+                limit,
+                ..analytics::BudgetLimit::default()
+            }],
             ..Default::default()
         };
         self.analytics.clone().set_budgets(request).await.unwrap();

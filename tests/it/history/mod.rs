@@ -8,6 +8,7 @@
 
 mod model;
 mod services;
+mod year;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -14,7 +14,7 @@ use pathway_proto::google::r#type::Date;
 use pathway_proto::pathway::analytics::v1 as analytics;
 use pathway_proto::pathway::datasync::v1 as datasync;
 use pathway_proto::pathway::types::v1::{Notice, Origin, Record, RecordChange};
-use pathway_rpc::{Channel, from_money, to_date, to_money};
+use pathway_rpc::{Channel, from_date, from_money, to_date, to_money};
 use pathway_runtime::Env;
 use pathway_testkit::Running;
 use tempfile::TempDir;
@@ -24,6 +24,7 @@ const NOW: i64 = 1_795_521_600_000_000;
 
 pub(super) struct Services {
     directory: TempDir,
+    clock: ManualClock,
     running: Option<(Running, Running)>,
     records: DatasyncServiceClient<Channel>,
     figures: AnalyticsServiceClient<Channel>,
@@ -34,8 +35,14 @@ pub(super) struct Services {
 impl Services {
     pub(super) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (running, records, figures) = start(&directory).await;
-        Self { directory, running: Some(running), records, figures }
+        let clock = ManualClock::at(NOW);
+        let (running, records, figures) = start(&directory, &clock).await;
+        Self { directory, clock, running: Some(running), records, figures }
+    }
+
+    /// Sets the clock of both.
+    pub(super) fn set_clock(&self, now_us: i64) {
+        self.clock.set(now_us);
     }
 
     /// Ends both and starts them over the same stores.
@@ -44,7 +51,7 @@ impl Services {
             analytics.stop().await;
             datasync.stop().await;
         }
-        let (running, records, figures) = start(&self.directory).await;
+        let (running, records, figures) = start(&self.directory, &self.clock).await;
         (self.running, self.records, self.figures) = (Some(running), records, figures);
     }
 
@@ -118,13 +125,76 @@ impl Services {
     /// Sets a monthly limit of 20.00 for dining.
     pub(super) async fn set_budget(&self, user_id: &str) {
         let limit = to_money(Money::new(2_000, Currency::parse("USD").unwrap()));
-        let limits = vec![analytics::BudgetLimit { category: "dining".to_owned(), limit: Some(limit) }];
+        let dining = analytics::BudgetLimit {
+            category: "dining".to_owned(),
+            limit: Some(limit),
+            ..analytics::BudgetLimit::default()
+        };
+        self.set_budgets(user_id, analytics::PeriodKind::Month, vec![dining]).await;
+    }
+
+    /// Sets limits for periods of a kind.
+    pub(super) async fn set_budgets(
+        &self,
+        user_id: &str,
+        kind: analytics::PeriodKind,
+        limits: Vec<analytics::BudgetLimit>,
+    ) {
         let request = analytics::SetBudgetsRequest {
             user_id: user_id.to_owned(),
             limits,
+            period_kind: kind.into(),
             ..analytics::SetBudgetsRequest::default()
         };
-        self.figures.clone().set_budgets(request).await.unwrap();
+        let answer = self.figures.clone().set_budgets(request).await.unwrap().into_inner();
+        for result in answer.results {
+            assert!(matches!(result.result, Some(analytics::set_budget_result::Result::Budget(_))));
+        }
+    }
+
+    /// What the closed periods of a budget came to, newest first.
+    pub(super) async fn summaries(&self, user_id: &str, budget: &str) -> Vec<analytics::ClosedPeriod> {
+        let request = analytics::ListClosedPeriodsRequest {
+            user_id: user_id.to_owned(),
+            category: Some(budget.to_owned()),
+            start: Some(date("2025-01-01")),
+            end: Some(date("2028-01-01")),
+            page_size: 1000,
+        };
+        self.figures.clone().list_closed_periods(request).await.unwrap().into_inner().periods
+    }
+
+    /// Waits until every period of a budget that ended by a day is closed. Some have ended already.
+    pub(super) async fn until_closed(&self, user_id: &str, budget: &str, day: CivilDate) {
+        let request = analytics::ListBudgetsRequest { user_id: user_id.to_owned() };
+        let budgets = self.figures.clone().list_budgets(request).await.unwrap().into_inner().budgets;
+        let under_way = budgets.into_iter().find(|found| found.category == budget).unwrap().period_start;
+        loop {
+            let last = self.summaries(user_id, budget).await.into_iter().next().unwrap().period_end;
+            assert!(from_date(last.as_ref()).unwrap() <= day, "none is closed before its end");
+            if last == under_way {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// All records of a user that stand.
+    pub(super) async fn all_records(&self, user_id: &str) -> Vec<Record> {
+        let mut request = datasync::ListRecordsRequest {
+            user_id: user_id.to_owned(),
+            page_size: 1000,
+            ..datasync::ListRecordsRequest::default()
+        };
+        let mut all = Vec::new();
+        loop {
+            let page = self.records.clone().list_records(request.clone()).await.unwrap().into_inner();
+            all.extend(page.records);
+            if page.next_page_token.is_empty() {
+                return all;
+            }
+            request.page_token = page.next_page_token;
+        }
     }
 
     /// What is spent of the budget, in minor units.
@@ -181,8 +251,8 @@ impl Services {
 
 type Started = ((Running, Running), DatasyncServiceClient<Channel>, AnalyticsServiceClient<Channel>);
 
-async fn start(directory: &TempDir) -> Started {
-    let env = || Env { clock: Clock::manual(&ManualClock::at(NOW)), rng: Rng::seeded(1), ..Env::system() };
+async fn start(directory: &TempDir, clock: &ManualClock) -> Started {
+    let env = || Env { clock: Clock::manual(clock), rng: Rng::seeded(1), ..Env::system() };
     let path = || directory.path().to_owned();
     let datasync =
         Running::start::<Datasync>(|config: &mut pathway_datasync::Config| config.data_dir = path(), env())

@@ -98,7 +98,11 @@ async fn set_budget(services: &Services, user: &str) {
     let limit = to_money(Money::new(i64::try_from(LIMIT).unwrap(), Currency::parse("USD").unwrap()));
     let request = analytics::SetBudgetsRequest {
         user_id: user.to_owned(),
-        limits: vec![analytics::BudgetLimit { category: "dining".to_owned(), limit: Some(limit) }],
+        limits: vec![analytics::BudgetLimit {
+            category: "dining".to_owned(),
+            limit: Some(limit),
+            ..analytics::BudgetLimit::default()
+        }],
         ..analytics::SetBudgetsRequest::default()
     };
     services.analytics.clone().set_budgets(request).await.unwrap();

@@ -64,7 +64,8 @@ impl Clients {
     /// Two records by import, two by events that go through the whole mesh, a budget that they exhaust, and the notice of that.
     async fn store(&mut self, user: &str) {
         let limit = Some(Money { currency_code: "USD".to_owned(), units: 100, nanos: 0 });
-        let limits = vec![analytics::BudgetLimit { category: format!("dining {user}"), limit }];
+        let limits =
+            vec![analytics::BudgetLimit { category: format!("dining {user}"), limit, ..Default::default() }];
         let set = analytics::SetBudgetsRequest {
             user_id: user.to_owned(),
             limits,

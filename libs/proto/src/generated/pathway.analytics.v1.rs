@@ -399,6 +399,19 @@ pub struct BudgetLimit {
     /// The limit for each period, at least zero. Required.
     #[prost(message, optional, tag = "2")]
     pub limit: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// The percentages at which it alerts, 1 to 1000, at most ten. Empty: as they are, at first 80 and 100.
+    #[prost(int32, repeated, tag = "3")]
+    pub thresholds: ::prost::alloc::vec::Vec<i32>,
+    /// What becomes of what is left of a period.
+    #[prost(enumeration = "Rollover", tag = "4")]
+    pub rollover: i32,
+    /// Whether it alerts when spending will come to 110 % of the limit or more by the end of the period if it goes on. Absent: as it is, at first no.
+    #[prost(bool, optional, tag = "5")]
+    pub pace_alert: ::core::option::Option<bool>,
+    /// The categories of a group, whose spending counts together under the one limit; `category` is the group's name then. Empty: as they are, at
+    /// first the category itself. At most 50.
+    #[prost(string, repeated, tag = "6")]
+    pub categories: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Limits to set.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -415,6 +428,16 @@ pub struct SetBudgetsRequest {
     /// The owner's IANA time zone, such as `Asia/Kolkata`; decides what "today" is. Empty: keep, or UTC.
     #[prost(string, tag = "4")]
     pub time_zone: ::prost::alloc::string::String,
+    /// The day on which the owner's months begin, 1 to 31, clamped to the month's last, or the ISO weekday of weeks, 1 for Monday. Holds for all of the
+    /// owner's budgets of the kind, from the end of the period under way. 0: keep, or 1.
+    #[prost(int32, tag = "5")]
+    pub start_day: i32,
+    /// A day on which a period begins. Required for TWO_WEEKS and DAYS.
+    #[prost(message, optional, tag = "6")]
+    pub anchor: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// How many days a period has, 1 to 3660. Required for DAYS.
+    #[prost(int32, tag = "7")]
+    pub length_days: i32,
 }
 /// One result for each limit, in order.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -471,6 +494,94 @@ pub struct Budget {
     /// none was, or where it holds already.
     #[prost(message, optional, tag = "8")]
     pub changes_on: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// The kind of its periods.
+    #[prost(enumeration = "PeriodKind", tag = "9")]
+    pub period_kind: i32,
+    /// The day on which a month or a week of it begins; 0 for other kinds.
+    #[prost(int32, tag = "10")]
+    pub start_day: i32,
+    /// The percentages at which it alerts.
+    #[prost(int32, repeated, tag = "11")]
+    pub thresholds: ::prost::alloc::vec::Vec<i32>,
+    /// What becomes of what is left of a period.
+    #[prost(enumeration = "Rollover", tag = "12")]
+    pub rollover: i32,
+    /// What the period before carried on to this one; negative where too much was spent.
+    #[prost(message, optional, tag = "13")]
+    pub carried: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// What there is to spend: the limit and what was carried, at least zero. `percent` and alerts are of this.
+    #[prost(message, optional, tag = "14")]
+    pub available: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// Whether it alerts when spending will be over the limit by the end of the period.
+    #[prost(bool, tag = "15")]
+    pub pace_alert: bool,
+    /// What spending comes to by the end of the period if it goes on as until now: `spent * days / days gone`, rounded down. Absent in a period's first
+    /// three days, and in its first fifth.
+    #[prost(message, optional, tag = "16")]
+    pub projected: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// The categories whose spending counts.
+    #[prost(string, repeated, tag = "17")]
+    pub categories: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Which periods to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListClosedPeriodsRequest {
+    /// The user. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Only this budget's, if given.
+    #[prost(string, optional, tag = "2")]
+    pub category: ::core::option::Option<::prost::alloc::string::String>,
+    /// Those that begin on this day or later. Required.
+    #[prost(message, optional, tag = "3")]
+    pub start: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// Those that begin before this day. Required.
+    #[prost(message, optional, tag = "4")]
+    pub end: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// At most this many; 0 means 100, the largest is 1000.
+    #[prost(int32, tag = "5")]
+    pub page_size: i32,
+}
+/// What periods came to.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListClosedPeriodsResponse {
+    /// Newest first, those that begin on one day by name.
+    #[prost(message, repeated, tag = "1")]
+    pub periods: ::prost::alloc::vec::Vec<ClosedPeriod>,
+}
+/// What a budget's period came to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClosedPeriod {
+    /// The budget's name.
+    #[prost(string, tag = "1")]
+    pub category: ::prost::alloc::string::String,
+    /// The first day.
+    #[prost(message, optional, tag = "2")]
+    pub period_start: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// The day after the last.
+    #[prost(message, optional, tag = "3")]
+    pub period_end: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// The budget's revision that was in force at its end.
+    #[prost(int64, tag = "4")]
+    pub budget_revision: i64,
+    /// The limit then.
+    #[prost(message, optional, tag = "5")]
+    pub limit: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// What the period before had carried on to it.
+    #[prost(message, optional, tag = "6")]
+    pub carried_in: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// What it carries on to the next.
+    #[prost(message, optional, tag = "7")]
+    pub carried_out: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// What was spent.
+    #[prost(message, optional, tag = "8")]
+    pub totals: ::core::option::Option<Totals>,
+    /// Counts from 1, one higher with each correction.
+    #[prost(int64, tag = "9")]
+    pub revision: i64,
+    /// When it was corrected last, microseconds since the Unix epoch; absent where it never was.
+    #[prost(int64, optional, tag = "10")]
+    pub corrected_at_us: ::core::option::Option<i64>,
 }
 /// Whose budgets.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -843,6 +954,12 @@ pub enum PeriodKind {
     Quarter = 3,
     /// A calendar year.
     Year = 4,
+    /// Fourteen days, counted from the anchor.
+    TwoWeeks = 5,
+    /// The 1st to the 15th, and the 16th to the last.
+    HalfMonth = 6,
+    /// A fixed number of days, counted from the anchor.
+    Days = 7,
 }
 impl PeriodKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -856,6 +973,9 @@ impl PeriodKind {
             Self::Month => "PERIOD_KIND_MONTH",
             Self::Quarter => "PERIOD_KIND_QUARTER",
             Self::Year => "PERIOD_KIND_YEAR",
+            Self::TwoWeeks => "PERIOD_KIND_TWO_WEEKS",
+            Self::HalfMonth => "PERIOD_KIND_HALF_MONTH",
+            Self::Days => "PERIOD_KIND_DAYS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -866,6 +986,46 @@ impl PeriodKind {
             "PERIOD_KIND_MONTH" => Some(Self::Month),
             "PERIOD_KIND_QUARTER" => Some(Self::Quarter),
             "PERIOD_KIND_YEAR" => Some(Self::Year),
+            "PERIOD_KIND_TWO_WEEKS" => Some(Self::TwoWeeks),
+            "PERIOD_KIND_HALF_MONTH" => Some(Self::HalfMonth),
+            "PERIOD_KIND_DAYS" => Some(Self::Days),
+            _ => None,
+        }
+    }
+}
+/// What becomes of what is left of a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Rollover {
+    /// Not given: as it is, at first OFF.
+    Unspecified = 0,
+    /// Each period begins with the limit.
+    Off = 1,
+    /// What is left is added to the next period; what was spent too much is forgiven.
+    Positive = 2,
+    /// What is left is added to the next period, and what was spent too much is taken from it.
+    All = 3,
+}
+impl Rollover {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ROLLOVER_UNSPECIFIED",
+            Self::Off => "ROLLOVER_OFF",
+            Self::Positive => "ROLLOVER_POSITIVE",
+            Self::All => "ROLLOVER_ALL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ROLLOVER_UNSPECIFIED" => Some(Self::Unspecified),
+            "ROLLOVER_OFF" => Some(Self::Off),
+            "ROLLOVER_POSITIVE" => Some(Self::Positive),
+            "ROLLOVER_ALL" => Some(Self::All),
             _ => None,
         }
     }
@@ -1175,6 +1335,37 @@ pub mod analytics_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What periods of a user's budgets that have ended came to, newest first. A period ends by time alone; a line that comes late corrects what it
+        /// came to and alerts nobody.
+        pub async fn list_closed_periods(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListClosedPeriodsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListClosedPeriodsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.analytics.v1.AnalyticsService/ListClosedPeriods",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.analytics.v1.AnalyticsService",
+                        "ListClosedPeriods",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The lines behind a number, newest first.
         pub async fn explain(
             &mut self,
@@ -1465,6 +1656,15 @@ pub mod analytics_service_server {
             request: tonic::Request<super::ListBudgetsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListBudgetsResponse>,
+            tonic::Status,
+        >;
+        /// What periods of a user's budgets that have ended came to, newest first. A period ends by time alone; a line that comes late corrects what it
+        /// came to and alerts nobody.
+        async fn list_closed_periods(
+            &self,
+            request: tonic::Request<super::ListClosedPeriodsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListClosedPeriodsResponse>,
             tonic::Status,
         >;
         /// The lines behind a number, newest first.
@@ -1824,6 +2024,55 @@ pub mod analytics_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListBudgetsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.analytics.v1.AnalyticsService/ListClosedPeriods" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListClosedPeriodsSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::ListClosedPeriodsRequest>
+                    for ListClosedPeriodsSvc<T> {
+                        type Response = super::ListClosedPeriodsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListClosedPeriodsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::list_closed_periods(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListClosedPeriodsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -72,6 +72,7 @@ const TABLE: [(&str, &[(&str, Access)]); 10] = [
             ("GetSpending", Own),
             ("SetBudgets", Own),
             ("ListBudgets", Own),
+            ("ListClosedPeriods", Own),
             ("Explain", Own),
             ("ListInsights", Own),
             ("SetInsightFeedback", Own),

@@ -1,11 +1,7 @@
 //! Generated types into the domain's and back. What comes in is checked here, every violation at once; what is inside is valid.
 
-use std::collections::BTreeSet;
-
-use pathway_finance::{
-    Currency, LineKind, Money, Period, PeriodKind, TimeZone, Totals, UNCATEGORIZED, category_key, percent,
-};
-use pathway_kernel::{Check, Fault, Violation};
+use pathway_finance::{Currency, LineKind, Money, Period, Totals, UNCATEGORIZED, category_key};
+use pathway_kernel::{Check, Violation};
 use pathway_proto::google::r#type as google;
 use pathway_proto::pathway::analytics::v1 as api;
 use pathway_proto::pathway::types::v1 as types;
@@ -15,11 +11,12 @@ use uuid::Uuid;
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Fact, Line};
 use crate::insight::Insight;
-use crate::store::{Budget, ExplainedLine, Explanation, NewBudgets, Place, Question, Scope, Spending};
+use crate::store::{ExplainedLine, Explanation, Place, Question, Scope, Spending};
 
 /// How long texts may be, in bytes: those that name something are part of an index.
 pub(super) const USER_ID: usize = 256;
 pub(super) const CATEGORY: usize = 256;
+const ACCOUNT: usize = 256;
 const MERCHANT: usize = 64 * 1024;
 
 /// The places in one question's lines as tokens.
@@ -92,6 +89,7 @@ pub(crate) fn change(change: types::RecordChange) -> Result<Change, Vec<Violatio
 fn line(record: types::Record, check: &mut Check) -> Option<Line> {
     check.text("after.category", &record.category, CATEGORY);
     check.text("after.merchant", &record.merchant, MERCHANT);
+    check.text("after.account", &record.account, ACCOUNT);
     let kind = match types::LineKind::try_from(record.kind) {
         Ok(types::LineKind::Unspecified | types::LineKind::Expense) => Ok(LineKind::Expense),
         Ok(types::LineKind::Income) => Ok(LineKind::Income),
@@ -100,12 +98,27 @@ fn line(record: types::Record, check: &mut Check) -> Option<Line> {
         Err(_) => Err("is no kind of line"),
     };
     // The legs of a transfer are one, whatever their kinds (G9).
-    let kind = if record.paired_with.is_empty() { kind } else { kind.map(|_| LineKind::Transfer) };
-    let kind = check.take("after.kind", kind);
-    let amount = check.take("after.amount", from_money(record.amount.as_ref()));
+    let is_leg = !record.paired_with.is_empty();
+    // What comes in is positive for an income, and negative for a transfer.
+    let comes_in = is_leg && kind == Ok(LineKind::Income);
+    let kind = check.take("after.kind", if is_leg { kind.map(|_| LineKind::Transfer) } else { kind });
+    let amount = from_money(record.amount.as_ref());
+    let amount = if comes_in {
+        amount.and_then(|amount| amount.checked_neg().map_err(|error| error.to_string()))
+    } else {
+        amount
+    };
+    let amount = check.take("after.amount", amount);
     let day = check.take("after.date", from_date(record.date.as_ref()));
     let category = bucket(&record.category);
-    Some(Line { kind: kind?, amount: amount?, category, day: day?, merchant: record.merchant })
+    Some(Line {
+        kind: kind?,
+        amount: amount?,
+        category,
+        day: day?,
+        merchant: record.merchant,
+        account: record.account,
+    })
 }
 
 /// The bucket of a category: lines without one have their own (G11).
@@ -169,65 +182,6 @@ pub(super) fn question(request: api::ExplainRequest) -> Result<(Question, PageTo
     Ok((question, token))
 }
 
-/// The limits to set, and for each that was asked for why it is refused, if it is.
-pub(super) fn new_budgets(
-    request: api::SetBudgetsRequest,
-) -> Result<(NewBudgets, Vec<Option<Fault>>), AnalyticsError> {
-    let mut check = Check::default();
-    check.required("user_id", &request.user_id, USER_ID);
-    let kind = match api::PeriodKind::try_from(request.period_kind) {
-        Ok(api::PeriodKind::Unspecified | api::PeriodKind::Month) => Ok(PeriodKind::MONTH),
-        Ok(api::PeriodKind::Week) => Ok(PeriodKind::Week { start_weekday: 1 }),
-        Ok(api::PeriodKind::Quarter) => Ok(PeriodKind::Quarter),
-        Ok(api::PeriodKind::Year) => Ok(PeriodKind::Year),
-        Err(_) => Err("is no kind of period"),
-    };
-    let kind = check.take("period_kind", kind);
-    let zone = match &*request.time_zone {
-        "" => None,
-        name => check.take("time_zone", TimeZone::parse(name)),
-    };
-    check.done()?;
-    let (mut limits, mut refused) = (Vec::new(), Vec::with_capacity(request.limits.len()));
-    let mut named: BTreeSet<String> = BTreeSet::new();
-    for item in request.limits {
-        match limit(&item) {
-            Ok((category, _)) if !named.insert(category.clone()) => {
-                let twice = Violation::new("category", format!("names `{category}` a second time"));
-                refused.push(Some(Fault::invalid(vec![twice])));
-            }
-            Ok(limit) => {
-                limits.push(limit);
-                refused.push(None);
-            }
-            Err(violations) => refused.push(Some(Fault::invalid(violations))),
-        }
-    }
-    let kind = kind.unwrap_or(PeriodKind::MONTH);
-    Ok((NewBudgets { user_id: request.user_id, limits, kind, zone }, refused))
-}
-
-fn limit(item: &api::BudgetLimit) -> Result<(String, Money), Vec<Violation>> {
-    let mut check = Check::default();
-    check.required("category", &item.category, CATEGORY);
-    let category = category_key(&item.category);
-    if !item.category.is_empty() {
-        check.note("category", category.is_empty().then_some("has neither a letter nor a digit"));
-    }
-    // Lines without a category are in the total only (G11).
-    let is_bucket = category == UNCATEGORIZED;
-    check.note(
-        "category",
-        is_bucket.then_some("is the bucket of lines without a category, which has no budget"),
-    );
-    let limit = check.take("limit", from_money(item.limit.as_ref()));
-    let is_negative = limit.is_some_and(|limit| limit.minor() < 0);
-    check.note("limit", is_negative.then_some("must not be negative"));
-    check.done()?;
-    // Without a violation there is a limit.
-    limit.map(|limit| (category, limit)).ok_or_else(Vec::new)
-}
-
 /// What a user should be told.
 pub(super) fn outcome(insights: Vec<Insight>) -> api::ApplyOutcome {
     api::ApplyOutcome { insights: insights.into_iter().map(notice).collect() }
@@ -237,7 +191,15 @@ pub(super) fn outcome(insights: Vec<Insight>) -> api::ApplyOutcome {
 pub(crate) fn notice(insight: Insight) -> types::Notice {
     types::Notice {
         user_id: insight.user_id,
-        dedup_key: insight.dedup_key,
+        // What is over is named as it was when it was told.
+        about: insight.dedup_key.clone(),
+        dedup_key: if insight.resolves {
+            format!("{}:resolved", insight.dedup_key)
+        } else {
+            insight.dedup_key
+        },
+        action: if insight.resolves { types::NoticeAction::Resolve } else { types::NoticeAction::Tell }
+            .into(),
         r#type: insight.kind,
         title: insight.title,
         message: insight.message,
@@ -268,22 +230,6 @@ pub(super) fn totals(totals: Totals, currency: Currency) -> api::Totals {
         refunds: money(totals.refunds()),
         net: money(totals.net()),
         count: totals.count(),
-    }
-}
-
-/// A budget and where it stands.
-pub(super) fn budget(budget: Budget) -> api::Budget {
-    let standing = budget.standing;
-    let spent = standing.net();
-    api::Budget {
-        category: budget.category,
-        limit: Some(to_money(standing.limit)),
-        spent: Some(to_money(spent)),
-        percent: percent(spent.minor(), standing.limit.minor()),
-        revision: budget.revision,
-        period_start: Some(to_date(standing.period.start())),
-        period_end: Some(to_date(standing.period.end())),
-        changes_on: budget.changes_on.map(to_date),
     }
 }
 

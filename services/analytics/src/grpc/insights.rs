@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::convert::{self, PageToken, USER_ID};
 use crate::error::AnalyticsError;
+use crate::ledger::PACE;
 use crate::service::Figures;
 use crate::store::{ExplainedLine, InsightFilter, Question, Scope, Seen, Told};
 use crate::subject::{About, Budgeted, State, Subject};
@@ -178,7 +179,9 @@ fn budget_question(
     let period = period.map_err(|_: DateError| AnalyticsError::Corrupt("period"))?;
     let currency = Currency::parse(&budget.currency).map_err(|_| AnalyticsError::Corrupt("currency"))?;
     let scope = Scope { user_id, period, currency: Some(currency) };
-    let category = Some(budget.category.clone());
+    let members =
+        if budget.members.is_empty() { std::slice::from_ref(&budget.category) } else { &budget.members };
+    let category = Some(members.join(","));
     let mut question = Question { scope, category, after: None, limit: limit + 1 };
     let tokens = PageToken::of(&question);
     question.after = tokens.read(page_token)?;
@@ -203,6 +206,13 @@ fn explained_lines(lines: Vec<ExplainedLine>) -> Result<api::ExplainResponse, An
 fn rule(told: &Told) -> String {
     let fact = |key: &str| told.insight.metadata.get(key).map_or("", String::as_str);
     match &told.insight.subject {
+        Subject::Budget(budget) if budget.threshold == PACE => format!(
+            "Told once, when net spending times the days of the period, by the days gone, first came to 110 % of the limit of {} or more, in {} under \
+             revision {} of the budget, and the limit itself was not reached. The lines are those that count now.",
+            fact("limit"),
+            fact("period"),
+            budget.revision
+        ),
         Subject::Budget(budget) => format!(
             "Told once, when net spending times 100 first reached the limit of {} times the threshold of {}, in {} under revision {} of the budget. The lines \
              are those that count now.",

@@ -97,7 +97,7 @@ pub(super) async fn budget_status(
         let stands = BudgetStatus::of(&budget.standing)?;
         let days = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
         Ok(api::BudgetStatus {
-            budget: Some(convert::budget(budget)),
+            budget: Some(super::budgets::budget(budget)),
             state: level(stands.level).into(),
             remaining: Some(to_money(stands.remaining)),
             projected: Some(to_money(stands.projected)),

@@ -64,5 +64,5 @@ fn event(step: Step) -> api::watch_analytics_response::Event {
 }
 
 fn to_budgets(budgets: Vec<Budget>) -> Vec<api::Budget> {
-    budgets.into_iter().map(convert::budget).collect()
+    budgets.into_iter().map(super::budgets::budget).collect()
 }

@@ -38,6 +38,7 @@ fn line(record: u128, minor: i64, category: &str, date: &str) -> Change {
         category: category.to_owned(),
         day: day(date),
         merchant: format!("{category} {record}"),
+        account: String::new(),
     };
     let fact = Fact { user_id: "u".to_owned(), version: 1, line: Some(line) };
     Change { record_id: Uuid::from_u128(record), fact, is_live: true }

@@ -9,7 +9,7 @@ use pathway_finance::{CivilDate, Totals};
 use pathway_store::{Tx, Val};
 use uuid::Uuid;
 
-use super::{ExplainedLine, purchases, rows, told, touched};
+use super::{ExplainedLine, closing, purchases, rows, told, touched};
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Fact};
 use crate::insight::Insight;
@@ -20,12 +20,15 @@ use crate::subject::Purchase;
 
 const LOCK_OWNER: &str = "INSERT INTO owners (user_id, time_zone, sequence) VALUES ($1, 'UTC', 1)
      ON CONFLICT (user_id) DO UPDATE SET sequence = owners.sequence + 1, unscanned = 1
-     RETURNING time_zone, sequence, watched_until_us";
-const REVISIONS: &str = "SELECT category, revision, effective_from, minor, currency, period_kind, time_zone
+     RETURNING time_zone, sequence, watched_until_us, due_at_us";
+const REVISIONS: &str =
+    "SELECT category, revision, effective_from, minor, currency, time_zone, period_kind, start_day,
+     anchor, length_days, thresholds, rollover, pace, members
      FROM budget_revisions WHERE user_id = $1 ORDER BY category, revision";
-const FIND_FACT: &str = "SELECT version, deleted, user_id, kind, minor, currency, category, day, merchant
+const FIND_FACT: &str =
+    "SELECT version, deleted, user_id, kind, minor, currency, category, day, merchant, account
      FROM facts WHERE record_id = $1";
-const COMPARED: &str = "SELECT record_id, version, kind, minor, currency, category, day, merchant FROM facts
+const COMPARED: &str = "SELECT record_id, version, kind, minor, currency, category, day, merchant, account FROM facts
      WHERE user_id = $1 AND currency = $2 AND day >= $3 AND day <= $4 AND category = $5 AND deleted = 0 AND kind = 1 AND minor > 0
      ORDER BY day DESC, record_id DESC";
 const ANSWERED: &str = "SELECT content FROM insights WHERE record_id = $1 AND version = $2";
@@ -36,15 +39,15 @@ const SPENT: &str =
     "SELECT CAST(COALESCE(SUM(gross), 0) AS BIGINT), CAST(COALESCE(SUM(refunds), 0) AS BIGINT),
      CAST(COALESCE(SUM(count), 0) AS BIGINT)
      FROM day_totals WHERE user_id = $1 AND currency = $2 AND category = $3 AND day >= $4 AND day < $5";
-const FIRED: &str = "SELECT threshold FROM crossings
+const FIRED: &str = "SELECT threshold, notified FROM crossings
      WHERE user_id = $1 AND category = $2 AND revision = $3 AND period_start = $4";
 
 const PUT_FACT: &str = "INSERT INTO facts
-     (record_id, version, deleted, user_id, kind, minor, currency, category, day, merchant, live)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+     (record_id, version, deleted, user_id, kind, minor, currency, category, day, merchant, account, live)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
      ON CONFLICT (record_id) DO UPDATE SET version = excluded.version, deleted = excluded.deleted, live = excluded.live,
      kind = excluded.kind, minor = excluded.minor, currency = excluded.currency, category = excluded.category,
-     day = excluded.day, merchant = excluded.merchant";
+     day = excluded.day, merchant = excluded.merchant, account = excluded.account";
 const PUT_PURSE: &str = "INSERT INTO lifetime_totals (user_id, currency, gross, refunds, count)
      VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT (user_id, currency) DO UPDATE SET gross = excluded.gross, refunds = excluded.refunds,
@@ -82,6 +85,7 @@ pub(super) fn apply(
     let mut settled = ledger.finish();
     told::drop_expected(tx, &mut settled.insights, &mut applied)?;
     store(tx, &settled, now_us)?;
+    closing::correct(tx, &settled.late, now_us)?;
     touched::note(tx, &followed, &settled.cells.keys().collect::<Vec<_>>())?;
     Ok(applied)
 }
@@ -97,13 +101,20 @@ pub(super) fn lock_owner(
     let zone = rows::zone(row.text(0)?)?;
     let sequence = if row.i64(2)? > now_us { Some(row.i64(1)?) } else { None };
     let today = CivilDate::from_instant_us(now_us, &zone)?;
-    Ok((Owner { zone, today, budgets: load_budgets(tx, user_id, now_us)? }, sequence))
+    let mut budgets = load_budgets(tx, user_id, now_us)?;
+    // What has ended is written down before anything else is counted.
+    if row.opt_i64(3)?.is_some_and(|due| due <= now_us) {
+        closing::close(tx, user_id, &mut budgets, now_us)?;
+    }
+    Ok((Owner { zone, today, budgets }, sequence))
 }
 
-/// A user's budgets.
+/// A user's budgets, with what was carried on to the periods under way.
 pub(super) fn load_budgets(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<Budgets, AnalyticsError> {
     let revisions = rows::revisions(&tx.query(REVISIONS, &[user_id.into()])?)?;
-    Ok(Budgets::new(revisions, now_us))
+    let mut budgets = Budgets::new(revisions, now_us);
+    closing::load_carried(tx, user_id, &mut budgets)?;
+    Ok(budgets)
 }
 
 /// What is spent in each budget's period, and what has fired.
@@ -112,14 +123,42 @@ pub(super) fn load_standings(
     standings: HashMap<BudgetPeriod, Standing>,
 ) -> Result<HashMap<BudgetPeriod, Standing>, AnalyticsError> {
     let mut standings: Vec<(BudgetPeriod, Standing)> = standings.into_iter().collect();
-    let spans: Vec<Vec<Val>> = standings.iter().map(|(key, standing)| span_vals(key, standing)).collect();
+    let spent = load_spent(tx, &standings.iter().map(|(key, standing)| (key, standing)).collect::<Vec<_>>())?;
     let keys: Vec<Vec<Val>> = standings.iter().map(|(key, _)| rows::budget_period_vals(key)).collect();
-    let (spent, fired) = (tx.query_many(SPENT, &spans)?, tx.query_many(FIRED, &keys)?);
-    for ((_, standing), (spent, fired)) in standings.iter_mut().zip(spent.iter().zip(&fired)) {
-        standing.spent = rows::totals(spent.first().ok_or(AnalyticsError::Corrupt("sum"))?, 0)?;
-        standing.fired = fired.iter().map(|row| row.i64(0)).collect::<Result<_, _>>()?;
+    let fired = tx.query_many(FIRED, &keys)?;
+    for ((_, standing), (spent, fired)) in standings.iter_mut().zip(spent.into_iter().zip(&fired)) {
+        standing.spent = spent;
+        for row in fired {
+            let threshold = row.i64(0)?;
+            standing.fired.push(threshold);
+            standing.told.extend(row.bool(1)?.then_some(threshold).filter(|threshold| *threshold > 0));
+        }
+        // A negative one says that the user was told that it is over.
+        let over: Vec<i64> = standing.fired.iter().map(|threshold| -threshold).collect();
+        standing.told.retain(|threshold| !over.contains(threshold));
     }
     Ok(standings.into_iter().collect())
+}
+
+/// What is spent in each budget's period, over all categories that count.
+pub(super) fn load_spent(
+    tx: &mut Tx<'_>,
+    standings: &[(&BudgetPeriod, &Standing)],
+) -> Result<Vec<Totals>, AnalyticsError> {
+    let spans = standings.iter().flat_map(|(key, standing)| {
+        standing.members.iter().map(|category| span_vals(&key.user_id, category, standing))
+    });
+    let mut found = tx.query_many(SPENT, &spans.collect::<Vec<_>>())?.into_iter();
+    let mut spent = Vec::with_capacity(standings.len());
+    for (_, standing) in standings {
+        let mut sum = Totals::default();
+        for rows in found.by_ref().take(standing.members.len()) {
+            let part = rows::totals(rows.first().ok_or(AnalyticsError::Corrupt("sum"))?, 0)?;
+            sum = sum.checked_add(part)?;
+        }
+        spent.push(sum);
+    }
+    Ok(spent)
 }
 
 /// Stores a threshold that has fired.
@@ -231,11 +270,11 @@ fn load_totals(tx: &mut Tx<'_>, sql: &'static str, keys: &[Vec<Val>]) -> Result<
     sums.collect()
 }
 
-fn span_vals(key: &BudgetPeriod, standing: &Standing) -> Vec<Val> {
+fn span_vals(user_id: &str, category: &str, standing: &Standing) -> Vec<Val> {
     vec![
-        (&key.user_id).into(),
+        user_id.into(),
         standing.limit.currency().code().into(),
-        (&key.category).into(),
+        category.into(),
         standing.period.start().epoch_days().into(),
         standing.period.end().epoch_days().into(),
     ]

@@ -52,7 +52,8 @@ const LATE: &str = "SELECT user_id FROM recurring WHERE is_settled = 0 AND late_
 const OWNER: &str = "SELECT sequence, time_zone FROM owners WHERE user_id = $1";
 const NEXT_CURRENCY: &str = "SELECT currency FROM facts WHERE user_id = $1 AND currency > $2 AND deleted = 0 ORDER BY currency LIMIT 1";
 /// Kinds 1 and 2 are expenses and income; an amount that is not positive is a refund.
-const LINES: &str = "SELECT record_id, live, kind, minor, currency, category, day, merchant FROM facts
+const LINES: &str =
+    "SELECT record_id, live, kind, minor, currency, category, day, merchant, account FROM facts
      WHERE user_id = $1 AND currency = $2 AND day >= $3 AND deleted = 0 AND kind IN (1, 2) AND minor > 0
      ORDER BY day DESC, record_id DESC LIMIT 20000";
 const CLAIM: &str =

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use pathway_finance::{
-    BudgetTerms, CivilDate, Currency, LineKind, Money, PeriodKind, Revision, TimeZone, Totals,
+    BudgetTerms, CivilDate, Currency, LineKind, Money, PeriodKind, Revision, Rollover, Rules, TimeZone,
+    Totals,
 };
 use pathway_store::{Row, Val};
 use uuid::Uuid;
@@ -12,21 +13,13 @@ use crate::error::AnalyticsError;
 use crate::fact::{Fact, Line};
 use crate::ledger::{BudgetPeriod, Cell, Purse, Series};
 
-/// How a kind of period is stored. None for one that no request can ask for yet.
-const KINDS: [(i64, PeriodKind); 4] = [
-    (1, PeriodKind::Week { start_weekday: 1 }),
-    (2, PeriodKind::MONTH),
-    (3, PeriodKind::Quarter),
-    (4, PeriodKind::Year),
-];
-
-/// A fact of `version, deleted, user_id, kind, minor, currency, category, day, merchant`.
+/// A fact of `version, deleted, user_id`, then the columns of [`line`].
 pub(super) fn fact(row: &Row) -> Result<Fact, AnalyticsError> {
     let line = if row.bool(1)? { None } else { Some(line(row, 3)?) };
     Ok(Fact { version: row.i64(0)?, user_id: row.text(2)?.to_owned(), line })
 }
 
-/// A line of `kind, minor, currency, category, day, merchant`.
+/// A line of `kind, minor, currency, category, day, merchant, account`.
 pub(super) fn line(row: &Row, at: usize) -> Result<Line, AnalyticsError> {
     Ok(Line {
         kind: LineKind::from_code(row.i64(at)?).ok_or(AnalyticsError::Corrupt("kind of a line"))?,
@@ -34,6 +27,7 @@ pub(super) fn line(row: &Row, at: usize) -> Result<Line, AnalyticsError> {
         category: row.text(at + 3)?.to_owned(),
         day: day(row.i64(at + 4)?)?,
         merchant: row.text(at + 5)?.to_owned(),
+        account: row.text(at + 6)?.to_owned(),
     })
 }
 
@@ -49,8 +43,19 @@ pub(super) fn fact_vals(id: Uuid, fact: &Fact, is_live: bool) -> Vec<Val> {
             (&line.category).into(),
             line.day.epoch_days().into(),
             (&line.merchant).into(),
+            (&line.account).into(),
         ]),
-        None => vals.extend([0_i64.into(), 0_i64.into(), "".into(), "".into(), 0_i64.into(), "".into()]),
+        None => {
+            vals.extend([
+                0_i64.into(),
+                0_i64.into(),
+                "".into(),
+                "".into(),
+                0_i64.into(),
+                "".into(),
+                "".into(),
+            ]);
+        }
     }
     vals.push(is_live.into());
     vals
@@ -88,16 +93,22 @@ pub(super) fn budget_period_vals(budget: &BudgetPeriod) -> Vec<Val> {
     ]
 }
 
-/// Revisions of `category, revision, effective_from, minor, currency, period_kind, time_zone`, ordered by the first two.
+/// Revisions of `category, revision, effective_from, minor, currency, time_zone`, the four columns of [`kind`], then `thresholds, rollover, pace,
+/// members`, ordered by the first two.
 pub(super) fn revisions(rows: &[Row]) -> Result<BTreeMap<String, Vec<Revision>>, AnalyticsError> {
     let mut budgets: BTreeMap<String, Vec<Revision>> = BTreeMap::new();
     for row in rows {
-        let code = row.i64(5)?;
-        let kind = KINDS.iter().find(|(stored, _)| *stored == code).map(|(_, kind)| *kind);
+        let rules = Rules {
+            thresholds: thresholds(row.text(10)?)?,
+            rollover: rollover(row.i64(11)?)?,
+            pace: row.bool(12)?,
+            members: row.text(13)?.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        };
         let terms = BudgetTerms {
             limit: Money::new(row.i64(3)?, currency(row.text(4)?)?),
-            kind: kind.ok_or(AnalyticsError::Corrupt("kind of a period"))?,
-            zone: zone(row.text(6)?)?,
+            kind: kind(row, 6)?,
+            zone: zone(row.text(5)?)?,
+            rules,
         };
         let revision = Revision { number: row.i64(1)?, effective_from: day(row.i64(2)?)?, terms };
         budgets.entry(row.text(0)?.to_owned()).or_default().push(revision);
@@ -106,25 +117,70 @@ pub(super) fn revisions(rows: &[Row]) -> Result<BTreeMap<String, Vec<Revision>>,
 }
 
 /// `user_id`, the columns of [`revisions`], then `created_at_us`.
-pub(super) fn revision_vals(
-    user_id: &str,
-    category: &str,
-    revision: &Revision,
-    now_us: i64,
-) -> Result<Vec<Val>, AnalyticsError> {
+pub(super) fn revision_vals(user_id: &str, category: &str, revision: &Revision, now_us: i64) -> Vec<Val> {
     let terms = &revision.terms;
-    let kind = KINDS.iter().find(|(_, kind)| *kind == terms.kind).map(|(code, _)| *code);
-    Ok(vec![
+    let thresholds: Vec<String> = terms.rules.thresholds.iter().map(ToString::to_string).collect();
+    let mut vals: Vec<Val> = vec![
         user_id.into(),
         category.into(),
         revision.number.into(),
         revision.effective_from.epoch_days().into(),
         terms.limit.minor().into(),
         terms.limit.currency().code().into(),
-        kind.ok_or(AnalyticsError::Corrupt("kind of a period"))?.into(),
         terms.zone.name().into(),
+    ];
+    vals.extend(kind_vals(terms.kind));
+    vals.extend([
+        thresholds.join(",").into(),
+        terms.rules.rollover.code().into(),
+        terms.rules.pace.into(),
+        terms.rules.members.join(",").into(),
         now_us.into(),
-    ])
+    ]);
+    vals
+}
+
+/// A kind of `period_kind, start_day, anchor, length_days`.
+fn kind(row: &Row, at: usize) -> Result<PeriodKind, AnalyticsError> {
+    let corrupt = || AnalyticsError::Corrupt("kind of a period");
+    let start = i8::try_from(row.i64(at + 1)?).map_err(|_| corrupt())?;
+    let anchor = || day(row.i64(at + 2)?);
+    Ok(match row.i64(at)? {
+        1 => PeriodKind::Week { start_weekday: start },
+        2 => PeriodKind::Month { start_day: start },
+        3 => PeriodKind::Quarter,
+        4 => PeriodKind::Year,
+        5 => PeriodKind::TwoWeeks { anchor: anchor()? },
+        6 => PeriodKind::HalfMonth,
+        7 => {
+            let length = u16::try_from(row.i64(at + 3)?).map_err(|_| corrupt())?;
+            PeriodKind::Days { length, anchor: anchor()? }
+        }
+        _ => return Err(corrupt()),
+    })
+}
+
+fn kind_vals(kind: PeriodKind) -> [Val; 4] {
+    let (code, start, anchor, length) = match kind {
+        PeriodKind::Week { start_weekday } => (1, start_weekday, 0, 0),
+        PeriodKind::Month { start_day } => (2, start_day, 0, 0),
+        PeriodKind::Quarter => (3, 1, 0, 0),
+        PeriodKind::Year => (4, 1, 0, 0),
+        PeriodKind::TwoWeeks { anchor } => (5, 1, anchor.epoch_days(), 0),
+        PeriodKind::HalfMonth => (6, 1, 0, 0),
+        PeriodKind::Days { length, anchor } => (7, 1, anchor.epoch_days(), i64::from(length)),
+    };
+    [Val::I64(code), Val::I64(start.into()), anchor.into(), length.into()]
+}
+
+fn thresholds(text: &str) -> Result<Vec<i64>, AnalyticsError> {
+    let percents = text.split(',').filter(|text| !text.is_empty()).map(str::parse);
+    percents.collect::<Result<_, _>>().map_err(|_| AnalyticsError::Corrupt("threshold"))
+}
+
+/// What was stored of what becomes of what is left.
+pub(super) fn rollover(code: i64) -> Result<Rollover, AnalyticsError> {
+    Rollover::from_code(code).ok_or(AnalyticsError::Corrupt("rollover"))
 }
 
 pub(super) fn currency(code: &str) -> Result<Currency, AnalyticsError> {

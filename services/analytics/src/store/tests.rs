@@ -17,6 +17,11 @@ pathway_store::suite!(
     an_explanation_adds_up_to_its_number,
     a_cursor_moves_with_what_was_read,
     g04_a_zone_is_for_all_budgets_and_holds_from_the_next_boundary,
+    g03_every_kind_of_period_is_kept,
+    g04_a_start_day_is_for_all_budgets_of_its_kind,
+    g20_a_period_closes_by_time_and_a_late_line_corrects_it,
+    g23_what_is_left_rolls_over_and_a_late_line_moves_it,
+    a_group_counts_its_categories_together,
     g26_an_amount_is_compared_with_those_of_earlier_batches,
     figures_of_an_older_schema_are_kept,
 );
@@ -39,6 +44,7 @@ fn line(minor: i64, code: &str, category: &str, date: &str) -> Line {
         category: category.to_owned(),
         day: day(date),
         merchant: "Shop".to_owned(),
+        account: "checking".to_owned(),
     }
 }
 
@@ -56,12 +62,16 @@ fn november(user: &str) -> Scope {
 }
 
 fn limits(pairs: &[(&str, i64)], zone: Option<&str>) -> NewBudgets {
-    let limits =
-        pairs.iter().map(|(category, minor)| ((*category).to_owned(), Money::new(*minor, currency("USD"))));
+    let limits = pairs.iter().map(|(category, minor)| NewLimit {
+        name: (*category).to_owned(),
+        limit: Money::new(*minor, currency("USD")),
+        rules: RulesPatch::default(),
+    });
     NewBudgets {
         user_id: "u".to_owned(),
         limits: limits.collect(),
         kind: PeriodKind::MONTH,
+        has_start: false,
         zone: zone.map(|name| TimeZone::parse(name).unwrap()),
     }
 }
@@ -276,6 +286,148 @@ async fn g04_a_zone_is_for_all_budgets_and_holds_from_the_next_boundary(scratch:
     // 2026-12-02, noon in UTC.
     let in_force = store.budgets("u".to_owned(), NOW + 8 * 86_400_000_000).await.unwrap();
     assert_eq!(in_force.iter().map(|budget| budget.revision).collect::<Vec<_>>(), [2, 2, 1]);
+}
+
+/// A day at noon in UTC.
+fn noon(date: &str) -> i64 {
+    day(date).begins_at_us(&TimeZone::utc()).unwrap() + 12 * 3_600_000_000
+}
+
+async fn summaries(store: &Store) -> Vec<ClosedPeriod> {
+    let span = Period::new(day("2026-01-01"), day("2028-01-01")).unwrap();
+    let question = ClosedQuestion { user_id: "u".to_owned(), name: None, span, limit: 100 };
+    store.closed(question).await.unwrap()
+}
+
+async fn g03_every_kind_of_period_is_kept(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let anchor = day("2026-11-18");
+    let kinds = [
+        (PeriodKind::Week { start_weekday: 7 }, "2026-11-22..2026-11-29"),
+        (PeriodKind::TwoWeeks { anchor }, "2026-11-18..2026-12-02"),
+        (PeriodKind::HalfMonth, "2026-11-16..2026-12-01"),
+        (PeriodKind::Month { start_day: 31 }, "2026-10-31..2026-11-30"),
+        (PeriodKind::Quarter, "2026-10-01..2027-01-01"),
+        (PeriodKind::Year, "2026-01-01..2027-01-01"),
+        (PeriodKind::Days { length: 10, anchor }, "2026-11-18..2026-11-28"),
+    ];
+    for (index, (kind, _)) in kinds.iter().enumerate() {
+        let name = format!("b{index}");
+        let new = NewBudgets { kind: *kind, has_start: true, ..limits(&[(&name, 100)], None) };
+        store.set_budgets(new, NOW).await.unwrap();
+    }
+    let store = open(scratch).await;
+    let shown = store.budgets("u".to_owned(), NOW).await.unwrap();
+    let periods: Vec<String> = shown
+        .iter()
+        .map(|budget| format!("{}..{}", budget.standing.period.start(), budget.standing.period.end()))
+        .collect();
+    assert_eq!(periods, kinds.map(|(_, period)| period));
+}
+
+async fn g04_a_start_day_is_for_all_budgets_of_its_kind(scratch: &Scratch) {
+    let store = open(scratch).await;
+    store.set_budgets(limits(&[("dining", 100), ("rent", 100)], None), NOW).await.unwrap();
+    let from_the_25th = PeriodKind::Month { start_day: 25 };
+    let new = NewBudgets { kind: from_the_25th, has_start: true, ..limits(&[("dining", 100)], None) };
+    let set = store.set_budgets(new, NOW).await.unwrap();
+    assert_eq!(
+        set[0].standing.period,
+        Period::parse("2026-11").unwrap(),
+        "what is under way ends as it was to"
+    );
+    assert_eq!(set[0].changes_on, Some(day("2026-12-01")));
+    let later = store.budgets("u".to_owned(), noon("2026-12-26")).await.unwrap();
+    let starts: Vec<CivilDate> = later.iter().map(|budget| budget.standing.period.start()).collect();
+    assert_eq!(starts, [day("2026-12-25"), day("2026-12-25")]);
+    let set = store.set_budgets(limits(&[("travel", 5)], None), noon("2026-12-26")).await.unwrap();
+    assert_eq!(set[0].standing.period.start(), day("2026-12-25"), "a new one begins as the others do");
+}
+
+async fn g20_a_period_closes_by_time_and_a_late_line_corrects_it(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let zone = Some("Asia/Kolkata");
+    store.set_budgets(limits(&[("dining", 10_000)], zone), NOW).await.unwrap();
+    told(&store, vec![dining(1, 7000)]).await;
+    assert_eq!(store.close_due(10, noon("2026-11-30")).await.unwrap(), 0);
+    // Midnight in Kolkata is 18:30 of the day before in UTC.
+    let midnight =
+        day("2026-11-30").begins_at_us(&TimeZone::utc()).unwrap() + 18 * 3_600_000_000 + 1_800_000_000;
+    assert_eq!(store.close_due(10, midnight - 1).await.unwrap(), 0);
+    assert_eq!(store.close_due(10, midnight).await.unwrap(), 1);
+    assert_eq!(store.close_due(10, midnight).await.unwrap(), 0, "once");
+    let closed = summaries(&store).await;
+    assert_eq!(
+        (closed.len(), closed[0].period, closed[0].spent.net()),
+        (1, Period::parse("2026-11").unwrap(), 7000)
+    );
+    assert_eq!((closed[0].revision, closed[0].corrected_at_us), (1, None));
+
+    let late = store.apply(vec![dining(2, 9000)], noon("2026-12-02")).await.unwrap();
+    assert!(late[0].as_ref().unwrap().is_empty(), "nobody is alerted of what is over");
+    let corrected = summaries(&store).await;
+    assert_eq!((corrected[0].spent.net(), corrected[0].spent.count(), corrected[0].revision), (16_000, 2, 2));
+    assert_eq!(corrected[0].corrected_at_us, Some(noon("2026-12-02")));
+    store.apply(vec![dining(2, 9000)], noon("2026-12-03")).await.unwrap();
+    let renamed = Line { merchant: "Cafe".to_owned(), ..line(9000, "USD", "dining", "2026-11-20") };
+    store.apply(vec![change("u", 2, 2, Some(renamed))], noon("2026-12-03")).await.unwrap();
+    assert_eq!(summaries(&store).await, corrected, "neither a redelivery nor another text corrects anything");
+
+    // Whoever comes first after a long sleep closes all that has ended, before counting anything.
+    store
+        .apply(vec![change("u", 3, 1, Some(line(1, "USD", "rent", "2027-02-01")))], noon("2027-02-10"))
+        .await
+        .unwrap();
+    let months: Vec<String> =
+        summaries(&store).await.iter().map(|summary| summary.period.to_string()).collect();
+    assert_eq!(months, ["2027-01", "2026-12", "2026-11"]);
+}
+
+async fn g23_what_is_left_rolls_over_and_a_late_line_moves_it(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let mut new = limits(&[("dining", 10_000)], None);
+    new.limits[0].rules.rollover = Some(Rollover::All);
+    store.set_budgets(new, NOW).await.unwrap();
+    told(&store, vec![dining(1, 7000)]).await;
+    let in_december = noon("2026-12-05");
+    let december = |record, minor| change("u", record, 1, Some(line(minor, "USD", "dining", "2026-12-05")));
+    let kinds = |applied: Vec<Applied>| -> Vec<String> {
+        applied.into_iter().flat_map(Result::unwrap).map(|insight| insight.kind).collect()
+    };
+    // 100.00 and the 30.00 that November left.
+    let applied = store.apply(vec![december(2, 10_399)], in_december).await.unwrap();
+    assert_eq!(kinds(applied), [""; 0]);
+    assert_eq!(kinds(store.apply(vec![december(3, 1)], in_december).await.unwrap()), ["budget_warning"]);
+    let shown = store.budgets("u".to_owned(), in_december).await.unwrap();
+    assert_eq!((shown[0].standing.limit.minor(), shown[0].standing.carried), (13_000, 3_000));
+    store.close_due(10, noon("2027-01-02")).await.unwrap();
+    // A line that comes late for November takes from it what it carried on, and December after it.
+    store.apply(vec![dining(4, 5000)], noon("2027-01-03")).await.unwrap();
+    let carried: Vec<(i64, i64, i64)> = summaries(&store)
+        .await
+        .iter()
+        .map(|summary| (summary.carried_in, summary.carried_out, summary.revision))
+        .collect();
+    assert_eq!(carried, [(-2_000, -2_400, 2), (0, -2_000, 2)]);
+    let january = store.budgets("u".to_owned(), noon("2027-01-03")).await.unwrap();
+    assert_eq!(january[0].standing.limit.minor(), 7_600);
+}
+
+async fn a_group_counts_its_categories_together(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let mut new = limits(&[("fun", 10_000)], None);
+    new.limits[0].rules.members = Some(vec!["dining".to_owned(), "travel".to_owned()]);
+    new.limits[0].rules.thresholds = Some(vec![50]);
+    store.set_budgets(new, NOW).await.unwrap();
+    let travel = change("u", 9, 1, Some(line(3_000, "USD", "travel", "2026-11-20")));
+    let alone = change("u", 8, 1, Some(line(90_000, "USD", "fun", "2026-11-20")));
+    let kinds = told(&store, vec![dining(1, 2_500), alone, travel]).await;
+    assert_eq!(kinds, [vec![], vec![], vec!["budget_warning".to_owned()]]);
+    let shown = store.budgets("u".to_owned(), NOW).await.unwrap();
+    assert_eq!((shown[0].standing.net().minor(), shown[0].standing.spent.count()), (5_500, 2));
+    // Another limit keeps what else the budget says.
+    let set = store.set_budgets(limits(&[("fun", 20_000)], None), NOW).await.unwrap();
+    assert_eq!((set[0].standing.members.len(), set[0].standing.thresholds.as_slice()), (2, &[50][..]));
 }
 
 async fn g26_an_amount_is_compared_with_those_of_earlier_batches(scratch: &Scratch) {

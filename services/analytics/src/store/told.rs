@@ -76,7 +76,7 @@ pub(super) fn keep(
     now_us: i64,
 ) -> Result<(), AnalyticsError> {
     let mut rows: Vec<Vec<Val>> = Vec::new();
-    for insight in insights {
+    for insight in insights.iter().filter(|insight| !insight.resolves) {
         let (likeness, minor) = insight.subject.likeness().unwrap_or_default();
         let content = serde_json::to_string(insight).map_err(|_| AnalyticsError::Corrupt("insight"))?;
         // What is about no day is about the one on which it was found.

@@ -5,7 +5,7 @@ use pathway_proto::pathway::analytics::v1 as api;
 use pathway_proto::pathway::types::v1::{Origin, RecordChange};
 use pathway_rpc::{from_item_status, from_status, to_money};
 
-use crate::service::{Service, apply, change, date, net, set_budget, spending, told, usd};
+use crate::service::{NOW, Service, apply, change, date, net, set_budget, spending, told, usd};
 
 fn live(user: &str, record: u128, amount: &str) -> RecordChange {
     change(user, record, amount, Origin::Live)
@@ -60,6 +60,7 @@ async fn a_limit_is_refused_alone_and_a_period_as_a_whole() {
     let limit = |category: &str, amount: &str| api::BudgetLimit {
         category: category.to_owned(),
         limit: Some(to_money(usd(amount))),
+        ..api::BudgetLimit::default()
     };
     let request = api::SetBudgetsRequest {
         user_id: "u".to_owned(),
@@ -130,6 +131,87 @@ async fn the_lines_behind_a_number_come_in_pages() {
     request.page_token = "0.0.0".to_owned();
     let fault = from_status(service.client.clone().explain(request).await.unwrap_err());
     assert_eq!(fields(&fault), ["page_token"]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn g20_a_period_ends_by_time_alone() {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), pathway_kernel::ManualClock::at(NOW));
+    let service = Service::at(&directory, &clock).await;
+    set_budget(&service.client, "u", "40.00").await;
+    apply(&service.client, vec![live("u", 1, "30.00")]).await;
+    let request = api::ListClosedPeriodsRequest {
+        user_id: "u".to_owned(),
+        start: Some(date("2026-01-01")),
+        end: Some(date("2027-01-01")),
+        ..api::ListClosedPeriodsRequest::default()
+    };
+    let list = async || {
+        let answer = service.client.clone().list_closed_periods(request.clone()).await;
+        answer.unwrap().into_inner().periods
+    };
+    assert!(list().await.is_empty());
+    // 2026-12-01, a minute past midnight.
+    clock.set(1_796_083_260_000_000);
+    let mut closed = list().await;
+    while closed.is_empty() {
+        tokio::task::yield_now().await;
+        closed = list().await;
+    }
+    let summary = &closed[0];
+    assert_eq!((net(summary.totals.as_ref()), summary.revision), (("30.00".to_owned(), 1), 1));
+    assert_eq!((summary.period_end, summary.corrected_at_us), (Some(date("2026-12-01")), None));
+    let nobody = api::ListClosedPeriodsRequest { user_id: String::new(), end: None, ..request.clone() };
+    let fault = from_status(service.client.clone().list_closed_periods(nobody).await.unwrap_err());
+    assert_eq!(fields(&fault), ["user_id", "end"]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_budget_says_what_it_was_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = Service::alone(&directory).await;
+    let limit = api::BudgetLimit {
+        category: "Fun".to_owned(),
+        limit: Some(to_money(usd("50.00"))),
+        thresholds: vec![90, 50],
+        rollover: api::Rollover::Positive.into(),
+        pace_alert: Some(true),
+        categories: vec!["Dining".to_owned(), "Travel".to_owned()],
+    };
+    let wrong = api::BudgetLimit {
+        thresholds: vec![0],
+        rollover: 9,
+        categories: vec!["--".to_owned()],
+        ..limit.clone()
+    };
+    let request = api::SetBudgetsRequest {
+        user_id: "u".to_owned(),
+        limits: vec![limit, wrong],
+        period_kind: api::PeriodKind::Days.into(),
+        anchor: Some(date("2026-11-20")),
+        length_days: 10,
+        ..api::SetBudgetsRequest::default()
+    };
+    let answer = service.client.clone().set_budgets(request.clone()).await.unwrap().into_inner();
+    let [set, refused] = <[_; 2]>::try_from(answer.results).unwrap();
+    let api::set_budget_result::Result::Budget(budget) = set.result.unwrap() else { panic!("it was right") };
+    assert_eq!((budget.thresholds, budget.rollover), (vec![50, 90], api::Rollover::Positive.into()));
+    assert_eq!(
+        (budget.categories, budget.pace_alert),
+        (vec!["dining".to_owned(), "travel".to_owned()], true)
+    );
+    assert_eq!(
+        (budget.period_start, budget.period_end),
+        (Some(date("2026-11-20")), Some(date("2026-11-30")))
+    );
+    let api::set_budget_result::Result::Error(error) = refused.result.unwrap() else {
+        panic!("it was wrong")
+    };
+    assert_eq!(fields(&from_item_status(error)), ["thresholds", "categories", "rollover"]);
+    let nowhere = api::SetBudgetsRequest { anchor: None, length_days: 0, ..request };
+    let fault = from_status(service.client.clone().set_budgets(nowhere).await.unwrap_err());
+    assert_eq!(fields(&fault), ["length_days", "anchor"]);
     service.stop().await;
 }
 

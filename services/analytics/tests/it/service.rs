@@ -106,7 +106,9 @@ pub(crate) fn told(item: &Item) -> Vec<&str> {
 
 /// Sets a monthly limit for dining.
 pub(crate) async fn set_budget(client: &Client, user: &str, limit: &str) -> api::Budget {
-    let limits = vec![api::BudgetLimit { category: "dining".to_owned(), limit: Some(to_money(usd(limit))) }];
+    let limit = Some(to_money(usd(limit)));
+    let limits =
+        vec![api::BudgetLimit { category: "dining".to_owned(), limit, ..api::BudgetLimit::default() }];
     let request =
         api::SetBudgetsRequest { user_id: user.to_owned(), limits, ..api::SetBudgetsRequest::default() };
     let answer = client.clone().set_budgets(request).await.unwrap().into_inner();

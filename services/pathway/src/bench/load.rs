@@ -127,13 +127,17 @@ pub(super) async fn set_budgets(
     budgets: impl Iterator<Item = (String, Vec<(String, i64)>)>,
 ) -> Result<(), Fault> {
     let currency = Currency::parse(CURRENCY).map_err(Fault::internal)?;
-    let limit =
-        |(category, minor)| BudgetLimit { category, limit: Some(to_money(Money::new(minor, currency))) };
+    let limit = |(category, minor)| BudgetLimit {
+        category,
+        limit: Some(to_money(Money::new(minor, currency))),
+        ..BudgetLimit::default()
+    };
     let messages = budgets.map(|(user_id, limits)| SetBudgetsRequest {
         user_id,
         limits: limits.into_iter().map(limit).collect(),
         period_kind: PeriodKind::Month.into(),
         time_zone: "UTC".to_owned(),
+        ..SetBudgetsRequest::default()
     });
     for_each(messages, |message| {
         let mut client = mesh.analytics.clone();

@@ -158,6 +158,7 @@ async fn budgets(client: &Client, users: u32) -> Result<(), Fault> {
         let limits = super::events::BUDGETS.map(|(category, minor)| api::BudgetLimit {
             category: category.to_owned(),
             limit: Some(to_money(Money::new(minor, currency))),
+            ..api::BudgetLimit::default()
         });
         let request = api::SetBudgetsRequest {
             user_id: user(number),

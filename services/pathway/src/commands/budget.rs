@@ -31,6 +31,7 @@ pub(crate) async fn set(mesh: &Mesh, out: &Output, args: &BudgetSet) -> Result<E
         limits: limits(args)?,
         period_kind: period_kind.into(),
         time_zone: args.time_zone.clone().unwrap_or_default(),
+        ..SetBudgetsRequest::default()
     };
     let response = answer(mesh.analytics.clone().set_budgets(request(message)).await)?;
     let mut budgets = Vec::with_capacity(response.results.len());
@@ -131,7 +132,8 @@ fn limits(args: &BudgetSet) -> Result<Vec<BudgetLimit>, Fault> {
             Ok(limit) if limit.minor() < 0 => violations.push(Violation::new(text, "must not be negative")),
             Ok(_) if !keys.insert(key) => violations.push(Violation::new(text, "names its category twice")),
             Ok(limit) => {
-                limits.push(BudgetLimit { category: category.to_owned(), limit: Some(to_money(limit)) });
+                let (category, limit) = (category.to_owned(), Some(to_money(limit)));
+                limits.push(BudgetLimit { category, limit, ..BudgetLimit::default() });
             }
             Err(error) => violations.push(Violation::new(text, error.to_string())),
         }

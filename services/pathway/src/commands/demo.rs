@@ -59,13 +59,15 @@ async fn set_budget(mesh: &Mesh, user: &str) -> Result<(), Fault> {
     let mut limits = Vec::with_capacity(LIMITS.len());
     for (category, limit) in LIMITS {
         let limit = Money::parse(limit, currency).map_err(Fault::internal)?;
-        limits.push(BudgetLimit { category: category.to_owned(), limit: Some(to_money(limit)) });
+        let (category, limit) = (category.to_owned(), Some(to_money(limit)));
+        limits.push(BudgetLimit { category, limit, ..BudgetLimit::default() });
     }
     let message = SetBudgetsRequest {
         user_id: user.to_owned(),
         limits,
         period_kind: PeriodKind::Month.into(),
         time_zone: ZONE.to_owned(),
+        ..SetBudgetsRequest::default()
     };
     answer(mesh.analytics.clone().set_budgets(request(message)).await).map(|_| ())
 }

@@ -6,7 +6,7 @@ use pathway_engine::{Answer, ArgSpec, CallContext, Kind, Tool, ToolFuture, ToolI
 use pathway_kernel::Fault;
 use pathway_proto::pathway::analytics::v1 as api;
 use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsServiceClient;
-use pathway_proto::pathway::types::v1::{Notice, RecordChange};
+use pathway_proto::pathway::types::v1::{Notice, NoticeAction, RecordChange};
 use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status};
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -90,6 +90,11 @@ fn outcome(result: api::apply_change_result::Result) -> Result<Value, Fault> {
 }
 
 fn insight(notice: Notice) -> Value {
+    let action = match notice.action() {
+        NoticeAction::Resolve => "resolve",
+        NoticeAction::Withdraw => "withdraw",
+        NoticeAction::Unspecified | NoticeAction::Tell => "tell",
+    };
     json!({
         "user_id": notice.user_id,
         "dedup_key": notice.dedup_key,
@@ -97,5 +102,7 @@ fn insight(notice: Notice) -> Value {
         "title": notice.title,
         "message": notice.message,
         "metadata": notice.metadata.into_iter().collect::<BTreeMap<_, _>>(),
+        "about": notice.about,
+        "action": action,
     })
 }

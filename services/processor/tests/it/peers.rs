@@ -244,6 +244,13 @@ impl AnalyticsService for Script {
         unasked()
     }
 
+    async fn list_closed_periods(
+        &self,
+        _: Request<analytics::ListClosedPeriodsRequest>,
+    ) -> Result<Response<analytics::ListClosedPeriodsResponse>, Status> {
+        unasked()
+    }
+
     async fn list_insights(
         &self,
         _: Request<analytics::ListInsightsRequest>,
