@@ -15,6 +15,7 @@ mod import;
 mod notices;
 mod simulation;
 mod start;
+mod telemetry;
 mod walk;
 
 /// A day of the current month that is not in the future, in UTC: today.

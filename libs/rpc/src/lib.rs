@@ -14,6 +14,7 @@
 
 mod accept;
 mod auth;
+mod breakers;
 mod channel;
 mod details;
 mod dialer;
@@ -33,6 +34,7 @@ pub use auth::{
     Access, AuthConfig, AuthError, Authenticator, Credentials, Guard, Identity, Jwks, JwksTimes,
     MOST_TOKEN_BYTES, Position, Role, Secret, access, examine, examine_keys, expiring, own,
 };
+pub use breakers::tell_breakers;
 pub use channel::{Channel, ChannelConfig, Target};
 pub use dialer::Dialer;
 pub use limits::Limits;

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use pathway_kernel::{Clock, Fault, Rng};
-use pathway_rpc::{Breakers, Dialer, Listener, Routes, Server, ServerConfig};
+use pathway_rpc::{Breakers, Dialer, Listener, Routes, Server, ServerConfig, tell_breakers};
 use pathway_telemetry::Telemetry;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +60,7 @@ impl Env {
     /// What a service calls its peers with; `service` is what an operator sees before a peer's name.
     #[must_use]
     pub fn dialer(&self, service: &str) -> Dialer {
+        tell_breakers(&self.telemetry, &self.breakers, service);
         Dialer::new(self.breakers.of(service), self.rng.clone()).with_telemetry(self.telemetry.clone())
     }
 

@@ -1,8 +1,10 @@
 //! The handle that a service holds.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
+use pathway_telemetry::Telemetry;
+
+use crate::observer::{Observer, summarized};
 use crate::postgres::{Isolation, Postgres};
 use crate::sqlite::Sqlite;
 use crate::{Migration, Pages, Row, StoreConfig, StoreError, Tx, Val};
@@ -11,7 +13,7 @@ use crate::{Migration, Pages, Row, StoreConfig, StoreError, Tx, Val};
 #[derive(Debug, Clone)]
 pub struct Db {
     kind: Kind,
-    commits: Arc<AtomicU64>,
+    observer: Arc<Observer>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,16 +42,27 @@ impl Db {
         pages: Pages,
         migrations: Vec<Migration>,
     ) -> Result<Self, StoreError> {
-        let commits = Arc::new(AtomicU64::new(0));
+        let observer = Arc::new(Observer::new(match config {
+            StoreConfig::Sqlite { .. } => "sqlite",
+            StoreConfig::Postgres { .. } => "postgresql",
+        }));
         let kind = match config {
             StoreConfig::Sqlite { path } => {
-                Kind::Sqlite(Sqlite::open(path.clone(), pages, migrations, Arc::clone(&commits)).await?)
+                Kind::Sqlite(Sqlite::open(path.clone(), pages, migrations, Arc::clone(&observer)).await?)
             }
             StoreConfig::Postgres { url, schema } => {
-                Kind::Postgres(Postgres::open(url, schema, &migrations, Arc::clone(&commits)).await?)
+                Kind::Postgres(Postgres::open(url, schema, &migrations, Arc::clone(&observer)).await?)
             }
         };
-        Ok(Self { kind, commits })
+        Ok(Self { kind, observer })
+    }
+
+    /// From now on, tells `telemetry` how long transactions take and how many share a commit. Only the first one is told.
+    pub fn tell(&self, telemetry: &Telemetry) {
+        self.observer.tell(telemetry);
+        if let Kind::Sqlite(sqlite) = &self.kind {
+            sqlite.tell(telemetry);
+        }
     }
 
     /// Runs `transaction` and answers when it is on disk. It may be run more than once, so it must have no effect outside of `Tx`.
@@ -62,10 +75,15 @@ impl Db {
         E: From<StoreError> + Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        match &self.kind {
-            Kind::Sqlite(sqlite) => sqlite.write(transaction).await,
-            Kind::Postgres(postgres) => postgres.write(Isolation::Serializable, transaction).await,
-        }
+        let span = self.observer.span("write");
+        let transaction = summarized(span.clone(), transaction);
+        let run = async {
+            match &self.kind {
+                Kind::Sqlite(sqlite) => sqlite.write(transaction).await,
+                Kind::Postgres(postgres) => postgres.write(Isolation::Serializable, transaction).await,
+            }
+        };
+        self.observer.observe("write", span, run).await
     }
 
     /// Runs `transaction` like [`write`](Self::write), but it takes the locks that it needs itself, by changing a row before it depends on it.
@@ -81,10 +99,15 @@ impl Db {
         E: From<StoreError> + Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        match &self.kind {
-            Kind::Sqlite(sqlite) => sqlite.write(transaction).await,
-            Kind::Postgres(postgres) => postgres.write(Isolation::ReadCommitted, transaction).await,
-        }
+        let span = self.observer.span("write");
+        let transaction = summarized(span.clone(), transaction);
+        let run = async {
+            match &self.kind {
+                Kind::Sqlite(sqlite) => sqlite.write(transaction).await,
+                Kind::Postgres(postgres) => postgres.write(Isolation::ReadCommitted, transaction).await,
+            }
+        };
+        self.observer.observe("write", span, run).await
     }
 
     /// Runs `transaction` over one snapshot. It may be run more than once.
@@ -97,10 +120,15 @@ impl Db {
         E: From<StoreError> + Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        match &self.kind {
-            Kind::Sqlite(sqlite) => sqlite.read(transaction).await,
-            Kind::Postgres(postgres) => postgres.read(transaction).await,
-        }
+        let span = self.observer.span("read");
+        let transaction = summarized(span.clone(), transaction);
+        let run = async {
+            match &self.kind {
+                Kind::Sqlite(sqlite) => sqlite.read(transaction).await,
+                Kind::Postgres(postgres) => postgres.read(transaction).await,
+            }
+        };
+        self.observer.observe("read", span, run).await
     }
 
     /// The rows that one statement answers.
@@ -114,7 +142,7 @@ impl Db {
     /// How many durable commits there have been: fewer than transactions where they shared one.
     #[must_use]
     pub fn durable_commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+        self.observer.commits()
     }
 
     /// Whether other processes may write to the database too, so that news of it need not come from this one.

@@ -6,6 +6,7 @@
 //! - [`Db::write`] runs a closure in a transaction and answers when it is on disk. On SQLite, transactions that arrive together share one
 //!   commit and one fsync; the essay in `sqlite/writer.rs` argues why. On PostgreSQL it is serializable and repeated when it loses a race.
 //! - [`Db::read`] runs a closure over one snapshot, [`Db::query`] one statement.
+//! - [`Db::tell`] names who is told how long transactions take and how many share a commit; where traces are kept, each is a span.
 //! - [`Migration`]s are embedded, numbered and checksummed; [`Db::open`] applies what is missing.
 //!
 //! - [`Once`] keeps the answer of a call beside what the call did, so that the same call again is answered and not done again.
@@ -28,6 +29,7 @@ mod db;
 mod dialect;
 mod error;
 mod migration;
+mod observer;
 mod once;
 mod postgres;
 mod sqlite;

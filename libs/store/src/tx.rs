@@ -13,6 +13,8 @@ use crate::{Row, StoreError, Val};
 pub struct Tx<'a> {
     session: Session<'a>,
     doomed: bool,
+    /// The statements so far, where somebody wants to know.
+    statements: Option<Vec<&'static str>>,
 }
 
 #[derive(Debug)]
@@ -25,11 +27,21 @@ enum Session<'a> {
 
 impl<'a> Tx<'a> {
     pub(crate) const fn sqlite(tx: SqliteTx<'a>) -> Self {
-        Self { session: Session::Sqlite(tx), doomed: false }
+        Self { session: Session::Sqlite(tx), doomed: false, statements: None }
     }
 
     pub(crate) const fn postgres(tx: PgTx<'a>) -> Self {
-        Self { session: Session::Postgres(tx), doomed: false }
+        Self { session: Session::Postgres(tx), doomed: false, statements: None }
+    }
+
+    /// From now on, keeps what statements there were.
+    pub(crate) fn remember_statements(&mut self) {
+        self.statements = Some(Vec::new());
+    }
+
+    /// Those that were kept.
+    pub(crate) fn statements(&self) -> &[&'static str] {
+        self.statements.as_deref().unwrap_or_default()
     }
 
     /// What the transaction comes to, given what its closure answered.
@@ -45,7 +57,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// Where the store refuses it, or refused one before it.
     pub fn query(&mut self, sql: &'static str, params: &[Val]) -> Result<Vec<Row>, StoreError> {
-        self.attempt(|session| match session {
+        self.attempt(sql, |session| match session {
             Session::Sqlite(tx) => tx.query(sql, params),
             Session::Postgres(tx) => tx.query(sql, params),
         })
@@ -71,7 +83,7 @@ impl<'a> Tx<'a> {
         if rows.is_empty() {
             return Ok(0);
         }
-        self.attempt(|session| match session {
+        self.attempt(sql, |session| match session {
             Session::Sqlite(tx) => tx.execute_many(sql, rows),
             Session::Postgres(tx) => tx.execute_many(sql, rows),
         })
@@ -89,7 +101,7 @@ impl<'a> Tx<'a> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.attempt(|session| match session {
+        self.attempt(sql, |session| match session {
             Session::Sqlite(tx) => keys.iter().map(|params| tx.query(sql, params.as_ref())).collect(),
             Session::Postgres(tx) => tx.query_many(sql, keys),
         })
@@ -105,10 +117,14 @@ impl<'a> Tx<'a> {
 
     fn attempt<T>(
         &mut self,
+        sql: &'static str,
         run: impl FnOnce(&mut Session<'a>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         if self.doomed {
             return Err(passed_over());
+        }
+        if let Some(statements) = &mut self.statements {
+            statements.push(sql);
         }
         let result = run(&mut self.session);
         self.doomed = result.is_err();

@@ -61,6 +61,12 @@ pub fn link(span: &Span, carried: &Carried) {
     }
 }
 
+/// A span's own context, for a link to it.
+#[must_use]
+pub fn context(span: &Span) -> Context {
+    span.context()
+}
+
 /// Whether a span is kept, so that it pays to say more about it.
 #[must_use]
 pub fn is_recorded(span: &Span) -> bool {
@@ -75,23 +81,23 @@ pub fn trace_id(span: &Span) -> String {
     if id == opentelemetry::TraceId::INVALID { String::new() } else { id.to_string() }
 }
 
+/// The trace of a `traceparent`, in hexadecimal, where it is kept; else there is nothing to look at. It is asked for every event, so nothing is taken
+/// apart.
+#[must_use]
+pub fn kept_trace(traceparent: &str) -> Option<&str> {
+    let last = traceparent.as_bytes().last().filter(|_| traceparent.len() == 55)?;
+    // The lowest bit of the flags.
+    let is_kept = char::from(*last).to_digit(16).is_some_and(|flags| flags & 1 == 1);
+    traceparent.get(3..35).filter(|_| is_kept)
+}
+
 // === impl Carried ===
 
 impl Carried {
-    /// Whether the trace is kept, read from the last of the flags. It is asked for every event, so nothing is taken apart.
+    /// Whether the trace is kept.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
-        let flags = self.traceparent.as_bytes();
-        flags.len() == 55
-            && flags
-                .last()
-                .is_some_and(|digit| matches!(digit, b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f'))
-    }
-
-    /// The trace, in hexadecimal; empty where it is not kept, for then there is nothing to look at.
-    #[must_use]
-    pub fn trace_id(&self) -> &str {
-        if self.is_sampled() { self.traceparent.get(3..35).unwrap_or_default() } else { "" }
+        kept_trace(&self.traceparent).is_some()
     }
 
     /// As a parent; an empty context where this is none.
@@ -175,7 +181,7 @@ mod tests {
                 (current(), headers)
             });
             assert!(stored.is_sampled());
-            assert_eq!(stored.trace_id(), trace_id(&publish));
+            assert_eq!(kept_trace(&stored.traceparent), Some(&*trace_id(&publish)));
             let execute = tracing::info_span!("execute");
             set_parent(&execute, &stored);
             assert_eq!(trace_id(&execute), trace_id(&publish));
@@ -192,12 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_that_is_not_kept_has_no_id_to_look_at() {
+    fn a_trace_that_is_not_kept_has_nothing_to_look_at() {
         let kept = carried("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-        assert_eq!(kept.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(kept_trace(&kept.traceparent), Some("0af7651916cd43dd8448eb211c80319c"));
         let dropped = carried("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
         assert!(!dropped.is_sampled());
-        assert_eq!(dropped.trace_id(), "");
+        assert_eq!(kept_trace(&dropped.traceparent), None);
         for nonsense in ["", "01", "00-é-1"] {
             assert!(!carried(nonsense).is_sampled(), "{nonsense}");
             assert!(!carried(nonsense).context().span().span_context().is_valid(), "{nonsense}");

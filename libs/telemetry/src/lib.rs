@@ -26,9 +26,10 @@ mod settings;
 mod setup;
 
 pub use context::{
-    Carried, current, extract, inject, is_recorded, link, set_parent, set_remote_parent, trace_id,
+    Carried, context, current, extract, inject, is_recorded, kept_trace, link, set_parent, set_remote_parent,
+    trace_id,
 };
-pub use event::note;
+pub use event::{note, rename};
 pub use handle::{Telemetry, seconds};
 pub use settings::{LogFormat, TelemetryConfig, TelemetrySettings};
 pub use setup::{Guard, TelemetryError, init};

@@ -101,6 +101,7 @@ impl Component for Analytics {
             None => Target::parse(&config.peers.notifications)?,
         };
         let store = Store::open(&config.store_config()).await?;
+        store.tell(&deps.env.telemetry);
         let followed = watch::Sender::new(store.followed().await?);
         let figures = Figures {
             store,

@@ -14,6 +14,7 @@ use pathway_finance::{
     BudgetTerms, CivilDate, Currency, Money, Period, PeriodKind, Rollover, TimeZone, Totals,
 };
 use pathway_store::{Db, Migration, Pages, StoreConfig, StoreError, Tx, Val};
+use pathway_telemetry::Telemetry;
 use tracing::Span;
 use uuid::Uuid;
 
@@ -182,6 +183,11 @@ const LINES: &str = concat!(
 impl Store {
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
         Ok(Self { db: Db::open_with(config, Pages::Small, MIGRATIONS.to_vec()).await? })
+    }
+
+    /// From now on, tells `telemetry` how it goes.
+    pub(crate) fn tell(&self, telemetry: &Telemetry) {
+        self.db.tell(telemetry);
     }
 
     /// Applies a batch in one transaction, in order, and answers for each change what became of it.

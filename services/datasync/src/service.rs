@@ -78,6 +78,7 @@ impl Component for Datasync {
         let mapping = Mapping::load(config.import.mapping_file()).map_err(DatasyncError::from)?;
         let security = Security::open(Self::NAME, &config.security, &env.clock)?;
         let store = Store::open(&config.store_config()).await?;
+        store.tell(&env.telemetry);
         let head = store.head().await?;
         let records = Records {
             store,

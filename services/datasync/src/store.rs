@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use pathway_finance::Period;
 use pathway_store::{Db, Migration, Pages, StoreConfig, StoreError, Tx, Val};
+use pathway_telemetry::Telemetry;
 use uuid::Uuid;
 
 use crate::error::DatasyncError;
@@ -115,6 +116,11 @@ const CHANGES_OF_HISTORY: &str = concat!(
 impl Store {
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
         Ok(Self(Db::open_with(config, Pages::Small, MIGRATIONS.to_vec()).await?))
+    }
+
+    /// From now on, tells `telemetry` how it goes.
+    pub(crate) fn tell(&self, telemetry: &Telemetry) {
+        self.0.tell(telemetry);
     }
 
     /// Writes a batch, in order, and answers as many outcomes.

@@ -45,6 +45,7 @@ impl Component for Notifications {
         let templates = Arc::new(Templates::load().map_err(NotificationsError::Texts)?);
         let (senders, push_key) = senders(&config, &env.clock, &templates)?;
         let store = Store::open(&config.store_config(), Arc::clone(&templates)).await?;
+        store.tell(&env.telemetry);
         let (feeds, wake) = (Feeds::default(), Arc::new(Notify::new()));
         let courier = Courier {
             store: store.clone(),

@@ -21,6 +21,7 @@ mod send;
 use std::sync::Arc;
 
 use pathway_store::{Db, Migration, Once, REQUESTS, Row, StoreConfig, StoreError, Tx, Val};
+use pathway_telemetry::Telemetry;
 use uuid::Uuid;
 
 use crate::delivery::{Attempt, Claim, Delivery};
@@ -123,6 +124,11 @@ impl Store {
     /// Whether other processes may write too.
     pub(crate) const fn is_shared(&self) -> bool {
         self.db.is_shared()
+    }
+
+    /// From now on, tells `telemetry` how it goes.
+    pub(crate) fn tell(&self, telemetry: &Telemetry) {
+        self.db.tell(telemetry);
     }
 
     /// Stores a batch in one transaction; what is there already is answered and not stored again.

@@ -1,6 +1,7 @@
 //! Events: as they are published, and as they are kept in a topic.
 
 use pathway_kernel::{Check, Violation};
+use pathway_telemetry::Carried;
 use prost::Message;
 use serde_json::Value;
 
@@ -34,11 +35,24 @@ pub(crate) struct Envelope {
     /// The version of the pathway that they belong to.
     #[prost(string, tag = "10")]
     pub(crate) done_version: String,
+    /// What the tracing systems on the way to its publishing had added to the trace.
+    #[prost(string, tag = "11")]
+    pub(crate) tracestate: String,
 }
 
 // === impl Envelope ===
 
 impl Envelope {
+    /// The same, published in a trace.
+    pub(crate) fn within(self, trace: &Carried) -> Self {
+        Self { traceparent: trace.traceparent.clone(), tracestate: trace.tracestate.clone(), ..self }
+    }
+
+    /// The trace in which it was published.
+    pub(crate) fn trace(&self) -> Carried {
+        Carried { traceparent: self.traceparent.clone(), tracestate: self.tracestate.clone() }
+    }
+
     /// The data as JSON, or what is wrong with it.
     pub(crate) fn parse(&self) -> Result<Value, Violation> {
         if self.data.len() > LARGEST_EVENT {

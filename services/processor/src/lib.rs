@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod grpc;
 mod journal;
+mod metrics;
 mod pathways;
 mod processing;
 mod registry;

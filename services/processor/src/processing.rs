@@ -7,6 +7,7 @@ mod pathways;
 mod replays;
 mod steps;
 mod subscription;
+mod traces;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
@@ -14,14 +15,17 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::try_join_all;
 use pathway_engine::{Pathway, Tools};
 use pathway_kernel::{Clock, Violation};
+use pathway_telemetry::Telemetry;
 use pathway_topics::{NewEvent, Position, TopicFigures, Topics};
 use prost::Message as _;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::config::TopicsSettings;
 use crate::error::ProcessorError;
 use crate::events::Envelope;
+use crate::metrics::Metrics;
 use crate::registry::{Line, Registry};
 use crate::store::{Execution, Store};
 pub(crate) use admission::Admission;
@@ -40,6 +44,8 @@ pub(crate) struct Processing {
     pub(crate) closing: CancellationToken,
     pub(crate) topics: Topics,
     pub(crate) clock: Clock,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) metrics: Metrics,
     pub(crate) ended: broadcast::Sender<Arc<Vec<Execution>>>,
     /// Wakes who runs replays.
     pub(crate) replays: Arc<Notify>,
@@ -56,6 +62,15 @@ impl Processing {
         topic: &str,
         events: Vec<Envelope>,
     ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
+        let span = self.publish_span(topic, events.len());
+        self.publish_all(topic, events).instrument(span).await
+    }
+
+    async fn publish_all(
+        &self,
+        topic: &str,
+        events: Vec<Envelope>,
+    ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
         let checked = self.check(topic, events)?;
         let good: Vec<NewEvent> = checked.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
         let positions = if good.is_empty() { Vec::new() } else { self.append(topic, good).await? };
@@ -66,6 +81,11 @@ impl Processing {
             .collect())
     }
 
+    /// The span of a publish. A topic is known before it is told: its name would be the caller's own words else.
+    fn publish_span(&self, topic: &str, events: usize) -> Span {
+        if self.owner(topic).is_ok() { traces::publish(topic, events) } else { Span::none() }
+    }
+
     /// Which events are any good; there is room for those of their keys.
     fn check(
         &self,
@@ -73,14 +93,14 @@ impl Processing {
         events: Vec<Envelope>,
     ) -> Result<Vec<Result<NewEvent, ProcessorError>>, ProcessorError> {
         let owner = self.owner(topic)?;
-        let traceparent = pathway_telemetry::current().traceparent;
+        let trace = pathway_telemetry::current();
         let now_us = self.clock.now_us();
         // An event that is let in must not overtake one of its key that was not.
         let mut full = HashSet::new();
         let checked = events
             .into_iter()
             .map(|event| {
-                let event = Envelope { traceparent: traceparent.clone(), ..event };
+                let event = event.within(&trace);
                 let event = accept(&owner, topic, event, now_us)?;
                 let admitted = self.admission.admit_key(topic, &event.partition_key, &full);
                 if admitted.is_err() {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use pathway_engine::Pathway;
 use pathway_kernel::{Fault, Rng};
+use pathway_telemetry::LOGS;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -83,7 +84,7 @@ impl Replays {
             }
             let token = shutdown.child_token();
             self.running.insert(replay.id, token.clone().drop_guard());
-            let span = tracing::info_span!("replay", pathway = replay.pathway, id = %replay.id);
+            let span = tracing::info_span!(target: LOGS, "replay", pathway = replay.pathway, id = %replay.id);
             let runner = Runner { replay, processing: self.processing.clone(), rng: self.rng.clone() };
             self.tasks.spawn(async move {
                 let _ = token.run_until_cancelled(runner.run().instrument(span)).await;

@@ -18,6 +18,7 @@ use crate::config::{Config, DEFAULTS, ExecutionsConfig, OutboundConfig};
 use crate::error::ProcessorError;
 use crate::grpc;
 use crate::journal::StoredJournal;
+use crate::metrics::Metrics;
 use crate::pathways;
 use crate::processing::{Admission, Processing};
 use crate::registry::{Registry, compile};
@@ -97,6 +98,7 @@ impl Component for Processor {
         };
         let security = Security::open(Self::NAME, &config.security, &deps.env.clock)?;
         let store = Store::open(&config.store_config()).await?;
+        store.db().tell(&deps.env.telemetry);
         let journal = Arc::new(StoredJournal::new(store.clone(), deps.env.clock.clone()));
         let home = Home::default();
         let dialer = deps.env.dialer(Self::NAME);
@@ -116,6 +118,8 @@ impl Component for Processor {
             closing: CancellationToken::new(),
             topics,
             clock: deps.env.clock.clone(),
+            telemetry: deps.env.telemetry.clone(),
+            metrics: Metrics::new(&deps.env.telemetry),
             ended: broadcast::Sender::new(BEHIND),
             replays: Arc::default(),
             pinned: Arc::default(),
@@ -146,6 +150,8 @@ impl Component for Processor {
         tasks.spawn(
             Replays::new(Processing::clone(&self.processing), self.env.rng.clone()).run(closing.clone()),
         );
+        let lag = self.processing.metrics.clone().watch(Processing::clone(&self.processing));
+        tasks.spawn(closing.clone().run_until_cancelled_owned(lag));
         tasks.close();
 
         let config = ServerConfig {

@@ -5,12 +5,14 @@
 
 mod event;
 mod record;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use pathway_engine::{BatchOutcome, DefinitionError, Pathway};
+use pathway_engine::{BatchOutcome, DefinitionError, Node, Pathway};
 use pathway_kernel::{Backoff, Code, Fault, Rng};
+use pathway_telemetry::LOGS;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -20,6 +22,7 @@ use crate::processing::Processing;
 use crate::store::{DeadLetter, Ended, Execution, ReplayStep};
 use event::{Event, limit};
 use record::Run;
+use trace::BatchTrace;
 
 /// The most events of a batch where no version is active that says how many.
 const BATCH: usize = 512;
@@ -86,7 +89,8 @@ impl Pace {
 impl Worker {
     /// Works until `shutdown`. A batch that is under way is abandoned: it was not committed, so it runs again.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let span = tracing::info_span!("worker", pathway = self.pathway, partition = self.partition);
+        let span =
+            tracing::info_span!(target: LOGS, "worker", pathway = self.pathway, partition = self.partition);
         let _ = shutdown.run_until_cancelled(self.work().instrument(span)).await;
     }
 
@@ -103,8 +107,13 @@ impl Worker {
             let stepped = self.step(tries + 1, pace, reached).await;
             reached = stepped.as_ref().ok().map(|(_, next)| *next).filter(|_| is_alone);
             match stepped {
-                Ok((true, _)) => (tries, pace) = (0, pace.went_well()),
+                Ok((true, _)) => {
+                    self.unpark(tries);
+                    (tries, pace) = (0, pace.went_well());
+                }
                 Ok((false, _)) => {
+                    self.unpark(tries);
+                    tries = 0;
                     // The sender lives as long as the topics that we hold.
                     let _ = tokio::time::timeout(LOOK_AGAIN, appended.changed()).await;
                 }
@@ -114,10 +123,20 @@ impl Worker {
                     let wait = wait.min(LONGEST_WAIT);
                     let (code, reason, wait_ms) = (fault.code().name(), fault.reason(), wait.as_millis());
                     tracing::warn!(code, reason, wait_ms, attempt = tries + 1, "parked");
+                    if tries == 0 {
+                        self.processing.metrics.parked(&self.pathway, true);
+                    }
                     (tries, pace) = (tries.saturating_add(1), Pace::Canary);
                     tokio::time::sleep(wait).await;
                 }
             }
+        }
+    }
+
+    /// Counts the partition as one that goes on, where it had waited.
+    fn unpark(&self, tries: u32) {
+        if tries > 0 {
+            self.processing.metrics.parked(&self.pathway, false);
         }
     }
 
@@ -147,8 +166,7 @@ impl Worker {
                 let mut events: Vec<Event> = stored.into_iter().map(read).collect();
                 limit(&mut events, definition);
                 next = events.last().map_or(next, |event| event.stored.offset + 1);
-                let span = batch_span(&events);
-                self.run_batch(pathway, events, next, attempt, &span).instrument(span.clone()).await?;
+                self.run_batch(pathway, events, next, attempt).await?;
             }
         }
         Ok((true, next))
@@ -180,8 +198,7 @@ impl Worker {
             // What there was had been removed before the replay held it.
             self.end(next, Vec::new(), Vec::new(), next - begun).await?;
         } else {
-            let span = batch_span(&events);
-            self.run_batch(pathway, events, next, attempt, &span).instrument(span.clone()).await?;
+            self.run_batch(pathway, events, next, attempt).await?;
         }
         Ok(next - begun)
     }
@@ -196,10 +213,26 @@ impl Worker {
     async fn run_batch(
         &self,
         pathway: &Pathway,
+        events: Vec<Event>,
+        next: i64,
+        attempt: u32,
+    ) -> Result<(), Fault> {
+        let trace = BatchTrace::begin(self, &events, attempt);
+        let ran = self.run_traced(pathway, events, next, attempt, &trace);
+        let ran = ran.instrument(trace.span.clone()).await;
+        if let Err(fault) = &ran {
+            trace.parked(fault);
+        }
+        ran
+    }
+
+    async fn run_traced(
+        &self,
+        pathway: &Pathway,
         mut events: Vec<Event>,
         next: i64,
         attempt: u32,
-        span: &tracing::Span,
+        trace: &BatchTrace,
     ) -> Result<(), Fault> {
         let (started_at_us, begun) = (self.processing.clock.now_us(), Instant::now());
         // An offset names an event only within its topic.
@@ -217,10 +250,20 @@ impl Worker {
             started_at_us,
             duration_us: micros(begun.elapsed()),
             attempts: i32::try_from(attempt).unwrap_or(i32::MAX),
-            trace_id: pathway_telemetry::trace_id(span),
+            trace,
         };
+        let metrics = &self.processing.metrics;
+        let (batch, oldest) = (events.len(), events.first().map_or(0, |event| event.stored.appended_at_us));
+        let alerts = alerts(pathway);
         let (mut executions, mut dead_letters) = (Vec::with_capacity(events.len()), Vec::new());
         for (event, outcome) in events.into_iter().zip(outcomes) {
+            trace.ended(self, &event, &outcome, started_at_us, run.duration_us);
+            if let Some(delay_us) = run.alert_delay(&event, &outcome, &alerts) {
+                metrics.alert(&self.pathway, delay_us);
+            }
+            if let Some(failure) = &outcome.failure {
+                metrics.dead_letter(&self.pathway, failure.fault.code().name());
+            }
             executions.push(run.execution(&event, &outcome));
             let answers = outcome.answers;
             dead_letters.extend(outcome.failure.map(|failure| run.dead_letter(event, failure, answers)));
@@ -228,7 +271,9 @@ impl Worker {
         if !dead_letters.is_empty() {
             tracing::warn!(count = dead_letters.len(), "events failed for good");
         }
-        self.end(next, executions, dead_letters, count).await
+        self.end(next, executions, dead_letters, count).await?;
+        metrics.batch(&self.pathway, batch, begun.elapsed(), started_at_us - oldest);
+        Ok(())
     }
 
     /// Makes room for more events of these keys. The pathway that lets events in counts them out; a replay does not.
@@ -279,18 +324,10 @@ fn not_runnable(pathway: &str, mistakes: &[DefinitionError]) -> Fault {
     Fault::new(Code::Unavailable, "NOT_RUNNABLE", message)
 }
 
-/// A batch of one goes on in its event's trace; a larger one has a trace of its own.
-fn batch_span(events: &[Event]) -> tracing::Span {
-    let span =
-        tracing::info_span!("process", otel.kind = "consumer", messaging.batch.message_count = events.len());
-    if let [event] = events {
-        let carried = pathway_telemetry::Carried {
-            traceparent: event.envelope.traceparent.clone(),
-            ..Default::default()
-        };
-        pathway_telemetry::set_parent(&span, &carried);
-    }
-    span
+/// The nodes that send notices.
+fn alerts(pathway: &Pathway) -> Vec<&str> {
+    let nodes = pathway.definition().nodes().iter();
+    nodes.filter(|node| node.tool() == "notifications.send").map(Node::name).collect()
 }
 
 /// A parked partition looks again soon at first, for most outages are a restart. It need not wait long: a peer that stays away is guarded by its

@@ -16,6 +16,7 @@
 //! A call that is refused as a whole may be refused because of one of its items. It is taken apart, by halves, until the guilty one stands alone.
 
 mod call;
+mod trace;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use futures_util::stream::iter;
 use pathway_kernel::{Code, Fault};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use crate::definition::OnError;
 use crate::expression::Scope;
@@ -222,6 +224,21 @@ impl Pathway {
     }
 
     async fn run_node(&self, at: usize, events: &[Progress], clock: Clock) -> Result<Ran, Fault> {
+        let span = trace::node(&self.definition, &self.definition.nodes[at]);
+        let ran = self.run_node_in(&span, at, events, clock).instrument(span.clone()).await;
+        if let Err(fault) = &ran {
+            trace::parked(&span, fault);
+        }
+        ran
+    }
+
+    async fn run_node_in(
+        &self,
+        span: &Span,
+        at: usize,
+        events: &[Progress],
+        clock: Clock,
+    ) -> Result<Ran, Fault> {
         let (node, step) = (&self.definition.nodes[at], &self.steps[at]);
         let started = Instant::now();
         let attempt = |attempt: u32| Attempt {
@@ -262,10 +279,12 @@ impl Pathway {
                 failed.append(&mut passing);
                 break;
             }
+            trace::retried(span, attempts, first);
             tokio::time::sleep(wait).await;
             open = passing.into_iter().map(|(index, _)| index).collect();
             attempts += 1;
         }
+        span.record("pathway.node.attempts", attempts);
         ends.extend(self.fall_back(at, failed, events, clock).await?);
         let (started_after, duration) = (started - clock.begun, started.elapsed());
         Ok(Ran { ends, attempts, started_after, duration })

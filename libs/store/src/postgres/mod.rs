@@ -6,13 +6,14 @@ mod tx;
 
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_postgres::{Config, NoTls};
 
+use crate::observer::Observer;
 use crate::{Migration, StoreError, Tx};
 pub(crate) use tx::PgTx;
 
@@ -20,7 +21,7 @@ pub(crate) use tx::PgTx;
 #[derive(Debug, Clone)]
 pub(crate) struct Postgres {
     pool: Pool,
-    commits: Arc<AtomicU64>,
+    observer: Arc<Observer>,
 }
 
 /// What a transaction is promised about the others; see [`Db::write`](crate::Db::write) and
@@ -47,7 +48,7 @@ impl Postgres {
         url: &str,
         schema: &str,
         migrations: &[Migration],
-        commits: Arc<AtomicU64>,
+        observer: Arc<Observer>,
     ) -> Result<Self, StoreError> {
         // The name becomes part of statements and options, where nothing can be quoted away by a parameter.
         if schema.is_empty()
@@ -68,7 +69,7 @@ impl Postgres {
             .build()
             .map_err(StoreError::internal)?;
         migrate::run(&mut *pool.get().await?, schema, migrations).await?;
-        Ok(Self { pool, commits })
+        Ok(Self { pool, observer })
     }
 
     pub(crate) async fn write<T, E, F>(&self, isolation: Isolation, transaction: F) -> Result<T, E>
@@ -77,9 +78,10 @@ impl Postgres {
         E: From<StoreError> + Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
+        let begun = Instant::now();
         let result = self.run(isolation, transaction).await;
         if result.is_ok() {
-            self.commits.fetch_add(1, Ordering::Relaxed);
+            self.observer.committed(1, begun.elapsed());
         }
         result
     }

@@ -6,12 +6,13 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use pathway_telemetry::Telemetry;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
+use crate::observer::Observer;
 use crate::{Migration, Pages, StoreError, Tx, migration};
 use reader::Readers;
 pub(crate) use tx::SqliteTx;
@@ -40,7 +41,7 @@ impl Sqlite {
         path: PathBuf,
         pages: Pages,
         migrations: Vec<Migration>,
-        commits: Arc<AtomicU64>,
+        observer: Arc<Observer>,
     ) -> Result<Self, StoreError> {
         let opened = tokio::task::spawn_blocking(move || {
             let mut connection = connect(&path, pages)?;
@@ -48,7 +49,7 @@ impl Sqlite {
             Ok::<_, StoreError>((connection, path))
         });
         let (connection, path) = opened.await.map_err(|error| StoreError::Internal(error.into()))??;
-        let writer = Writer::start(connection, commits)?;
+        let writer = Writer::start(connection, observer)?;
         Ok(Self { writer: Arc::new(writer), readers: Arc::new(Readers::new(path, pages)) })
     }
 
@@ -68,6 +69,10 @@ impl Sqlite {
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         Readers::read(&self.readers, transaction).await
+    }
+
+    pub(crate) fn tell(&self, telemetry: &Telemetry) {
+        self.writer.tell(telemetry);
     }
 
     /// Readers first: the last connection to close folds the log back into the file, and theirs may only read.

@@ -38,14 +38,17 @@
 //! A closure runs on the thread that everybody waits for. It should compute what it can before it asks for the transaction.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use pathway_telemetry::Telemetry;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::{SqliteTx, step};
+use crate::observer::Observer;
 use crate::{StoreError, Tx};
 
 /// How many transactions may wait here; more wait at their callers', which is what slows an eager producer down.
@@ -68,8 +71,11 @@ enum Message {
     Close,
 }
 
-/// A transaction on its way through a group. Its types are its own affair; the thread knows these two steps.
+/// A transaction on its way through a group. Its types are its own affair; the thread knows these steps.
 trait Member: Send {
+    /// How long it has waited.
+    fn waited(&self) -> Duration;
+
     /// Runs it and keeps what it answers; says whether it left anything to commit. It needs no savepoint where it is the first to do so. An error
     /// says that the *group* is lost, not that the member is.
     fn run(&mut self, connection: &Connection, is_first: bool) -> Result<bool, StoreError>;
@@ -80,6 +86,7 @@ trait Member: Send {
 
 struct Request<F, T, E> {
     transaction: F,
+    queued: Instant,
     outcome: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
@@ -87,17 +94,17 @@ struct Request<F, T, E> {
 struct Thread {
     connection: Connection,
     queue: mpsc::Receiver<Message>,
-    commits: Arc<AtomicU64>,
+    observer: Arc<Observer>,
 }
 
 // === impl Writer ===
 
 impl Writer {
-    pub(super) fn start(connection: Connection, commits: Arc<AtomicU64>) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, observer: Arc<Observer>) -> Result<Self, StoreError> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Thread { connection, queue, commits }.run())
+            .spawn(move || Thread { connection, queue, observer }.run())
             .map_err(StoreError::internal)?;
         Ok(Self { queue: Some(sender), thread: Mutex::new(Some(thread)) })
     }
@@ -110,9 +117,27 @@ impl Writer {
     {
         let queue = self.queue.as_ref().ok_or_else(StoreError::closed)?;
         let (reply, answer) = oneshot::channel();
-        let request = Box::new(Request { transaction, outcome: None, reply });
+        let request = Box::new(Request { transaction, queued: Instant::now(), outcome: None, reply });
         queue.send(Message::Run(request)).await.map_err(|_| StoreError::closed())?;
         answer.await.map_err(|_| StoreError::closed())?
+    }
+
+    /// Tells how many transactions wait, whenever it is asked.
+    pub(super) fn tell(&self, telemetry: &Telemetry) {
+        let Some(queue) = self.queue.as_ref().map(mpsc::Sender::downgrade) else { return };
+        let length = move || queue.upgrade().map(|queue| queue.max_capacity() - queue.capacity());
+        // It is asked for as long as the meter is; a store that is closed has nothing to say.
+        let _ = telemetry
+            .meter()
+            .u64_observable_gauge("pathway.store.queue.length")
+            .with_unit("{transaction}")
+            .with_description("Transactions that wait for the writer")
+            .with_callback(move |gauge| {
+                if let Some(length) = length() {
+                    gauge.observe(u64::try_from(length).unwrap_or(u64::MAX), &[]);
+                }
+            })
+            .build();
     }
 
     /// Finishes what waits and closes the file.
@@ -157,7 +182,6 @@ impl Thread {
         let mut group = vec![first];
         match self.run_group(&mut group) {
             Ok(()) => {
-                self.commits.fetch_add(1, Ordering::Relaxed);
                 group.into_iter().for_each(|member| member.acknowledge(Ok(())));
             }
             Err(error) => {
@@ -179,13 +203,17 @@ impl Thread {
         step(&self.connection, "BEGIN IMMEDIATE")?;
         let (mut ran, mut is_first) = (0, true);
         while let Some(member) = group.get_mut(ran) {
+            self.observer.waited(member.waited());
             is_first &= !member.run(&self.connection, is_first)?;
             ran += 1;
             if ran < GROUP {
                 group.extend(self.next_in_queue());
             }
         }
-        step(&self.connection, "COMMIT")
+        let begun = Instant::now();
+        step(&self.connection, "COMMIT")?;
+        self.observer.committed(group.len(), begun.elapsed());
+        Ok(())
     }
 
     fn next_in_queue(&mut self) -> Option<Box<dyn Member>> {
@@ -217,6 +245,10 @@ where
     T: Send,
     E: From<StoreError> + Send,
 {
+    fn waited(&self) -> Duration {
+        self.queued.elapsed()
+    }
+
     fn run(&mut self, connection: &Connection, is_first: bool) -> Result<bool, StoreError> {
         if !is_first {
             step(connection, "SAVEPOINT member")?;

@@ -148,8 +148,8 @@ async fn a_fetch_is_bounded(scratch: &Scratch) {
     };
     assert_eq!(offsets(5, 3).await, [5, 6, 7]);
     assert_eq!(offsets(18, usize::MAX).await, [18, 19]);
-    assert_eq!(offsets(20, 3).await, []);
-    assert_eq!(offsets(0, 0).await, []);
+    assert!(offsets(20, 3).await.is_empty());
+    assert!(offsets(0, 0).await.is_empty());
 }
 
 async fn appends_wake(scratch: &Scratch) {

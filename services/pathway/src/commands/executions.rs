@@ -74,6 +74,12 @@ pub(crate) fn trace_id(id: &str) -> Option<&str> {
     (!id.is_empty()).then_some(id)
 }
 
+/// Where a trace can be looked at: in the Jaeger that `PATHWAY_TRACE_URL` names. None where it names none, or nothing was traced.
+pub(crate) fn trace_url(id: &str) -> Option<String> {
+    let base = std::env::var("PATHWAY_TRACE_URL").ok().filter(|base| !base.is_empty())?;
+    trace_id(id).map(|id| format!("{}/trace/{id}", base.trim_end_matches('/')))
+}
+
 /// An execution as JSON.
 pub(crate) fn document(execution: &Execution) -> Value {
     let nodes: Vec<Value> = execution
@@ -104,6 +110,7 @@ pub(crate) fn document(execution: &Execution) -> Value {
         "started_at": instant(execution.started_at_us),
         "duration_us": execution.duration_us,
         "trace_id": trace_id(&execution.trace_id),
+        "trace_url": trace_url(&execution.trace_id),
         "key": execution.partition_key,
         "error_code": execution.error_code,
     })

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use pathway_proto::pathway::processor::v1::{Execution, NodeStatus, Pathway, PathwayNode};
 
-use super::executions::{milliseconds, node_status, status_name};
+use super::executions::{milliseconds, node_status, status_name, trace_url};
 use crate::output::instant;
 
 /// How wide the longest bar is.
@@ -28,7 +28,11 @@ pub(crate) fn tree(execution: &Execution, pathway: &Pathway) -> String {
     );
     let _ = writeln!(text, "began {}", instant(execution.started_at_us));
     if !execution.trace_id.is_empty() {
-        let _ = writeln!(text, "trace {}", execution.trace_id);
+        let _ = writeln!(
+            text,
+            "trace {}",
+            trace_url(&execution.trace_id).as_deref().unwrap_or(&execution.trace_id)
+        );
     }
     let roots = children(None, pathway);
     branch(&roots, "", execution, pathway, &mut text);

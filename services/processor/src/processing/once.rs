@@ -8,6 +8,7 @@ use std::sync::Arc;
 use pathway_kernel::Fault;
 use pathway_store::{Once, Tx};
 use pathway_topics::{NewEvent, Position};
+use tracing::Instrument as _;
 
 use super::Processing;
 use crate::error::ProcessorError;
@@ -22,6 +23,17 @@ impl Processing {
     /// Appends events unless that was done before under this id; answers the sealed answer, or the one of then. Where no event is any good, nothing is done and nothing
     /// kept.
     pub(crate) async fn publish_once(
+        &self,
+        topic: &str,
+        events: Vec<Envelope>,
+        once: Once,
+        seal: Seal,
+    ) -> Result<Vec<u8>, ProcessorError> {
+        let span = self.publish_span(topic, events.len());
+        self.publish_all_once(topic, events, once, seal).instrument(span).await
+    }
+
+    async fn publish_all_once(
         &self,
         topic: &str,
         events: Vec<Envelope>,

@@ -7,6 +7,7 @@ use pathway_engine::{Position as From, Reservation, Standing};
 use pathway_store::Tx;
 use pathway_topics::{Append, NewEvent, Position};
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{Processing, accept};
@@ -42,12 +43,21 @@ impl Processing {
         &self,
         steps: Vec<StepEvent>,
     ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
-        let traceparent = pathway_telemetry::current().traceparent;
+        let topic = steps.first().map(|step| step.topic.as_str()).unwrap_or_default();
+        let span = self.publish_span(topic, steps.len());
+        self.publish_all_steps(steps).instrument(span).await
+    }
+
+    async fn publish_all_steps(
+        &self,
+        steps: Vec<StepEvent>,
+    ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
+        let trace = pathway_telemetry::current();
         let now_us = self.clock.now_us();
         let mut results: Vec<Option<Result<Position, ProcessorError>>> = Vec::with_capacity(steps.len());
         let mut by_topic: BTreeMap<String, (Vec<usize>, bool, Batch)> = BTreeMap::new();
         for (at, step) in steps.into_iter().enumerate() {
-            let event = Envelope { traceparent: traceparent.clone(), ..step.event };
+            let event = step.event.within(&trace);
             let accepted =
                 self.owner(&step.topic).and_then(|owner| accept(&owner, &step.topic, event, now_us));
             match accepted {

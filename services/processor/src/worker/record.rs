@@ -1,10 +1,11 @@
 //! What a batch leaves behind: executions and dead letters.
 
-use pathway_engine::{EventOutcome, Failure};
+use pathway_engine::{EventOutcome, Failure, NodeRun, NodeStatus};
 use pathway_kernel::{Code, stable_id};
 use serde_json::{Map, Value};
 
 use super::event::Event;
+use super::trace::BatchTrace;
 use super::{Worker, micros};
 use crate::store::{DeadLetter, Execution, NodeRecord, Status};
 
@@ -15,7 +16,7 @@ pub(super) struct Run<'a> {
     pub(super) started_at_us: i64,
     pub(super) duration_us: i64,
     pub(super) attempts: i32,
-    pub(super) trace_id: String,
+    pub(super) trace: &'a BatchTrace,
 }
 
 // === impl Run ===
@@ -25,6 +26,14 @@ impl Run<'_> {
     fn tries(&self, in_this_run: u32) -> i32 {
         let in_this_run = i32::try_from(in_this_run).unwrap_or(i32::MAX);
         if in_this_run == 0 { 0 } else { (self.attempts - 1).saturating_add(in_this_run) }
+    }
+
+    /// How long after it was accepted an event's notices were stored; none where it caused none. What is replayed is told to nobody anew.
+    pub(super) fn alert_delay(&self, event: &Event, outcome: &EventOutcome, nodes: &[&str]) -> Option<i64> {
+        let sent = |run: &&NodeRun| run.status == NodeStatus::Succeeded && nodes.contains(&run.node.as_str());
+        let run = outcome.nodes.iter().filter(|_| self.worker.replay.is_none()).find(sent)?;
+        let stored_at_us = self.started_at_us + micros(run.started_after + run.duration);
+        Some(stored_at_us - event.stored.appended_at_us)
     }
 
     pub(super) fn execution(&self, event: &Event, outcome: &EventOutcome) -> Execution {
@@ -48,7 +57,7 @@ impl Run<'_> {
             nodes: nodes.collect(),
             started_at_us: self.started_at_us,
             duration_us: self.duration_us,
-            trace_id: self.trace_id.clone(),
+            trace_id: self.trace.of(&event.envelope),
             partition_key: event.key.clone(),
             error_code: outcome
                 .failure
@@ -66,6 +75,7 @@ impl Run<'_> {
         answers: Map<String, Value>,
     ) -> DeadLetter {
         let id = event.execution_id.to_string();
+        let trace_id = self.trace.of(&event.envelope);
         DeadLetter {
             id: stable_id(event.stored.appended_at_us, &["dead letter", id.as_str()]),
             execution_id: event.execution_id,
@@ -82,7 +92,7 @@ impl Run<'_> {
             violations: failure.fault.violations().to_vec(),
             attempts: self.attempts,
             failed_at_us: self.worker.processing.clock.now_us(),
-            trace_id: self.trace_id.clone(),
+            trace_id,
             answers,
             resolution: None,
         }
