@@ -13,9 +13,12 @@ mod fuzz;
 mod history;
 mod import;
 mod notices;
+mod raw;
+mod signals;
 mod simulation;
 mod start;
 mod telemetry;
+mod tls;
 mod walk;
 
 /// A day of the current month that is not in the future, in UTC: today.

@@ -15,14 +15,17 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
 
 use crate::auth::Signed;
+use crate::tls::TlsConnector;
 use crate::trace::ClientTraceLayer;
-use crate::{Connector, Credentials, Dialer};
+use crate::{ClientTls, Connector, Credentials, Dialer};
 
 /// Where a peer is.
 #[derive(Debug, Clone)]
 pub enum Target {
     /// On the network.
     Uri(Uri),
+    /// On the network, where it proves who it is.
+    Tls(Uri, ClientTls),
     /// In this process.
     Memory(Connector),
 }
@@ -50,21 +53,34 @@ pub struct Channel {
 // === impl Target ===
 
 impl Target {
-    /// Reads `http://host:port`.
+    /// Reads `http://host:port` or `https://host:port`. The second believes what the machine believes, unless it is told otherwise.
     ///
     /// # Errors
     /// Where it is not that.
     pub fn parse(url: &str) -> Result<Self, Fault> {
         let wrong = || {
-            let message = format!("`{url}` is no server: give http://HOST:PORT");
+            let message = format!("`{url}` is no server: give http://HOST:PORT or https://HOST:PORT");
             Fault::new(Code::InvalidArgument, "INVALID_SERVER", message)
         };
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         let has_path = !matches!(uri.path(), "" | "/") || uri.query().is_some();
-        if uri.scheme_str() != Some("http") || uri.authority().is_none() || has_path {
+        if uri.authority().is_none() || has_path {
             return Err(wrong());
         }
-        Ok(Self::Uri(uri))
+        match uri.scheme_str() {
+            Some("http") => Ok(Self::Uri(uri)),
+            Some("https") => Ok(Self::Tls(uri, ClientTls::new(None, None, Duration::MAX)?)),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// The same, where whom to believe and what to show is this. It says nothing about a target that does not use TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: ClientTls) -> Self {
+        match self {
+            Self::Tls(uri, _) => Self::Tls(uri, tls),
+            other => other,
+        }
     }
 }
 
@@ -105,6 +121,7 @@ impl Channel {
         let trace = ClientTraceLayer::new(&name, &target, &telemetry);
         let transport = match target {
             Target::Uri(uri) => endpoint(uri).connect_lazy(),
+            Target::Tls(uri, tls) => endpoint(uri).connect_with_connector_lazy(TlsConnector(tls)),
             Target::Memory(connector) => {
                 endpoint(Uri::from_static("http://memory")).connect_with_connector_lazy(connector)
             }

@@ -10,6 +10,8 @@
 //! - [`Pages`] makes and reads the tokens of pages; [`Mask`] leaves out of an answer what nobody asked for.
 //! - [`Guard`] asks callers for a token and knows which role may call what; [`own`] lets a handler's caller speak for itself alone; [`Credentials`] are what
 //!   a client shows.
+//! - [`ServerTls`] and [`ClientTls`] prove who the two ends are, with certificates that are renewed while they serve; [`Readiness`] is what a service's health
+//!   follows.
 //! - [`memory`] is a transport within the process: what the all-in-one and the tests use, with the same code on both ends.
 
 mod accept;
@@ -24,8 +26,10 @@ mod listener;
 mod mask;
 mod operations;
 mod page;
+mod readiness;
 mod server;
 mod status;
+mod tls;
 mod trace;
 mod transport;
 mod values;
@@ -41,8 +45,10 @@ pub use limits::Limits;
 pub use listener::{Connector, Listener, memory};
 pub use mask::Mask;
 pub use page::Pages;
+pub use readiness::{LIVE, Readiness};
 pub use server::{Routes, Server, ServerConfig};
 pub use status::{from_item_status, from_status, ok_item_status, status, to_item_status, to_status};
+pub use tls::{ClientTls, Pair, ServerTls, examine_pem};
 pub use values::{from_date, from_money, to_date, to_money};
 
 pub use pathway_resilience::{BreakerConfig, Breakers, RetryBudget, RetryPolicy, retry};

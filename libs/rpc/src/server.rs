@@ -24,8 +24,9 @@ use crate::details::DetailsLayer;
 use crate::exposition::ExpositionLayer;
 use crate::listener::Kind;
 use crate::operations::Operations;
+use crate::readiness::report;
 use crate::trace::TraceLayer;
-use crate::{Guard, Listener};
+use crate::{Guard, LIVE, Listener, Readiness, ServerTls, tls};
 
 /// The services behind one port.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +48,10 @@ pub struct ServerConfig {
     pub telemetry: Telemetry,
     /// Who may call.
     pub guard: Guard,
+    /// What the server proves, and whom it asks for a proof; none for connections that are not encrypted.
+    pub tls: Option<ServerTls>,
+    /// What it cannot serve without.
+    pub readiness: Readiness,
 }
 
 /// A server of some routes.
@@ -99,6 +104,8 @@ impl Default for ServerConfig {
             longest: Duration::from_secs(600),
             telemetry: Telemetry::default(),
             guard: Guard::default(),
+            tls: None,
+            readiness: Readiness::default(),
         }
     }
 }
@@ -135,9 +142,8 @@ impl Server {
             routes = routes.add(service);
         }
         let (reporter, health) = tonic_health::server::health_reporter();
-        for name in &routes.names {
-            reporter.set_service_status(name, ServingStatus::Serving).await;
-        }
+        report(&reporter, &routes.names, ServingStatus::Serving).await;
+        reporter.set_service_status(LIVE, ServingStatus::Serving).await;
         let described = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(pathway_proto::DESCRIPTORS)
@@ -176,13 +182,17 @@ impl Server {
         };
         let names = routes.names;
         let ended = async {
-            match listener.0 {
-                Kind::Tcp(listener) => {
+            match (listener.0, config.tls) {
+                (Kind::Tcp(listener), Some(tls)) => {
+                    let incoming = tls::incoming(listener, tls);
+                    router.serve_with_incoming_shutdown(incoming, draining).await
+                }
+                (Kind::Tcp(listener), None) => {
                     // The builder's own `tcp_nodelay` is for listeners that it binds.
                     let incoming = Patient::new(TcpIncoming::from(listener).with_nodelay(Some(true)));
                     router.serve_with_incoming_shutdown(incoming, draining).await
                 }
-                Kind::Memory(accept) => {
+                (Kind::Memory(accept), _) => {
                     router.serve_with_incoming_shutdown(ReceiverStream::new(accept), draining).await
                 }
             }
@@ -190,12 +200,10 @@ impl Server {
         tokio::pin!(ended);
         tokio::select! {
             result = &mut ended => return result.map_err(Fault::internal),
+            never = config.readiness.follow(&reporter, &names) => match never {},
             () = shutdown => {}
         }
-        for name in &names {
-            reporter.set_service_status(name, ServingStatus::NotServing).await;
-        }
-        reporter.set_service_status("", ServingStatus::NotServing).await;
+        report(&reporter, &names, ServingStatus::NotServing).await;
         drop(watched);
         let _ = drain.send(());
         match tokio::time::timeout(config.drain, ended).await {

@@ -203,7 +203,7 @@ async fn calls_are_measured_on_both_ends_by_how_they_ended() {
 
 #[test]
 fn a_server_must_be_named_in_full() {
-    for wrong in ["", "localhost", "https://x:1", "ftp://x"] {
+    for wrong in ["", "localhost", "https://x:1/path", "ftp://x"] {
         assert!(Target::parse(wrong).is_err(), "{wrong}");
     }
 }

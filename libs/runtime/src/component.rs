@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use pathway_kernel::{Clock, Fault, Rng};
-use pathway_rpc::{Breakers, Dialer, Listener, Routes, Server, ServerConfig, tell_breakers};
+use pathway_rpc::{Breakers, Dialer, Listener, Readiness, Routes, Server, ServerConfig, tell_breakers};
 use pathway_telemetry::Telemetry;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,9 @@ pub trait Component: Sized + Send + 'static {
 
     /// Its API, to be served here or behind another port.
     fn routes(&self) -> Routes;
+
+    /// What it cannot serve without: its store.
+    fn readiness(&self) -> Readiness;
 
     /// Serves and works until `shutdown`, then drains.
     fn run(

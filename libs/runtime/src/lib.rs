@@ -23,5 +23,5 @@ pub use component::{Component, Env};
 pub use config::{Arguments, ConfigError, environment, load, load_table};
 pub use process::{check_exposure, main, shutdown_signal};
 pub use redact::redacted;
-pub use security::{SECURITY_DEFAULTS, Security, SecuritySettings};
+pub use security::{SECURITY_DEFAULTS, Security, SecuritySettings, TlsSettings};
 pub use telemetry::init_telemetry;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use pathway_kernel::{Clock, Code, Fault};
 use pathway_rpc::{
-    AuthConfig, Authenticator, Channel, ChannelConfig, Credentials, Guard, Jwks, JwksTimes, Limits, Secret,
-    Target,
+    AuthConfig, Authenticator, Channel, ChannelConfig, ClientTls, Credentials, Dialer, Guard, Jwks,
+    JwksTimes, Limits, Pair, Secret, ServerTls, Target,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -37,6 +37,24 @@ pub struct SecuritySettings {
     pub calls_per_second: u32,
     /// Calls of a user at once.
     pub burst: u32,
+    /// TLS.
+    pub tls: TlsSettings,
+}
+
+/// The section `security.tls`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// What the service proves; empty for nothing.
+    pub certificate: PathBuf,
+    /// The certificate's key.
+    pub key: PathBuf,
+    /// Who may connect; empty for anybody.
+    pub client_authorities: PathBuf,
+    /// Whose servers are believed; empty for the machine's.
+    pub server_authorities: PathBuf,
+    /// How long ago files may have been read.
+    pub reload_seconds: u64,
 }
 
 /// The section, ready to be used.
@@ -44,10 +62,15 @@ pub struct SecuritySettings {
 pub struct Security {
     guard: Guard,
     credentials: Option<Credentials>,
+    server: Option<ServerTls>,
+    client: Option<ClientTls>,
 }
 
 /// The section's keys with their defaults and comments: to be appended to a service's own.
 pub const SECURITY_DEFAULTS: &str = include_str!("../security.toml");
+
+/// How long ago the files of somebody who only calls may have been read.
+const CLIENT_RELOAD: Duration = Duration::from_secs(10);
 
 // === impl SecuritySettings ===
 
@@ -105,19 +128,28 @@ impl Security {
         } else {
             Guard::default()
         };
-        Ok(Self { guard, credentials })
+        let (server, client) = settings.tls.open()?;
+        Ok(Self { guard, credentials, server, client })
     }
 
     /// Nobody is asked for anything.
     #[must_use]
     pub fn none() -> Self {
-        Self { guard: Guard::default(), credentials: None }
+        Self { guard: Guard::default(), credentials: None, server: None, client: None }
     }
 
-    /// The token that the service shows; none where it has none.
-    #[must_use]
-    pub fn credentials(&self) -> Option<Credentials> {
-        self.credentials.clone()
+    /// What somebody shows who only calls.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or used.
+    pub fn of_a_client(
+        credentials: Option<Credentials>,
+        authorities: Option<PathBuf>,
+        pair: Option<Pair>,
+    ) -> Result<Self, Fault> {
+        let is_of_use = authorities.is_some() || pair.is_some();
+        let client = is_of_use.then(|| ClientTls::new(authorities, pair, CLIENT_RELOAD)).transpose()?;
+        Ok(Self { credentials, client, ..Self::none() })
     }
 
     /// What the service's server asks of its callers.
@@ -126,15 +158,20 @@ impl Security {
         self.guard.clone()
     }
 
-    /// A way to a peer, to whom the service shows its token.
+    /// What the service's server proves.
     #[must_use]
-    pub fn channel(&self, name: &'static str, target: Target, config: ChannelConfig) -> Channel {
-        self.shown(Channel::new(name, target, config))
+    pub fn tls(&self) -> Option<ServerTls> {
+        self.server.clone()
     }
 
-    /// The same way, with the service's token.
+    /// A way to a peer, to whom the service proves itself and shows its token.
     #[must_use]
-    pub fn shown(&self, channel: Channel) -> Channel {
+    pub fn channel(&self, dialer: &Dialer, name: &str, target: Target, config: ChannelConfig) -> Channel {
+        let target = match &self.client {
+            Some(tls) => target.with_tls(tls.clone()),
+            None => target,
+        };
+        let channel = dialer.channel(name, target, config);
         match &self.credentials {
             Some(credentials) => channel.with_credentials(credentials.clone()),
             None => channel,
@@ -152,6 +189,28 @@ impl SecuritySettings {
             (Some(rate), Some(burst)) => guard.with_limits(Limits::new(rate, burst)),
             _ => guard,
         }
+    }
+}
+
+// === impl TlsSettings ===
+
+impl TlsSettings {
+    fn open(&self) -> Result<(Option<ServerTls>, Option<ClientTls>), Fault> {
+        let given = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
+        let every = Duration::from_secs(self.reload_seconds);
+        let pair = match (given(&self.certificate), given(&self.key)) {
+            (Some(certificate), Some(key)) => Some(Pair { certificate, key }),
+            (None, None) => None,
+            _ => return Err(wrong("tls", "has a certificate without a key, or the other way round")),
+        };
+        let (clients, servers) = (given(&self.client_authorities), given(&self.server_authorities));
+        if pair.is_none() && clients.is_some() {
+            return Err(wrong("tls.client_authorities", "is of no use without a certificate of our own"));
+        }
+        let server = pair.clone().map(|pair| ServerTls::new(pair, clients, every)).transpose()?;
+        let is_of_use = pair.is_some() || servers.is_some();
+        let client = is_of_use.then(|| ClientTls::new(servers, pair, every)).transpose()?;
+        Ok((server, client))
     }
 }
 
@@ -189,6 +248,14 @@ mod tests {
             ("secret = 'short'", "security.secret has 5 bytes"),
             ("jwks = '/nowhere/jwks.json'", "cannot read /nowhere/jwks.json"),
             ("token_file = '/nowhere/token'", "cannot read the token in /nowhere/token"),
+            (
+                "tls = {certificate = '/nowhere/a', key = '/nowhere/b', client_authorities = '', server_authorities = '', reload_seconds = 1}",
+                "cannot read /nowhere/a",
+            ),
+            (
+                "tls = {certificate = '', key = 'b', client_authorities = '', server_authorities = '', reload_seconds = 1}",
+                "security.tls has a certificate without a key",
+            ),
         ] {
             let message = open(text).unwrap_err().to_string();
             assert!(message.contains(says), "{message}");

@@ -131,6 +131,14 @@ impl Db {
         self.observer.observe("read", span, run).await
     }
 
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.query("SELECT 1", Vec::new()).await.map(drop)
+    }
+
     /// The rows that one statement answers.
     ///
     /// # Errors

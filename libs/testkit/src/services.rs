@@ -28,6 +28,7 @@ pub struct Services {
     ports: BTreeMap<&'static str, Port>,
     children: BTreeMap<&'static str, Child>,
     environment: Vec<(String, String)>,
+    scheme: &'static str,
 }
 
 const MESH: [&str; 4] = ["datasync", "analytics", "notifications", "processor"];
@@ -50,12 +51,31 @@ impl Services {
     /// If one does not start.
     #[must_use]
     pub fn start_with(layout: Layout, environment: &[(&str, &str)]) -> Self {
+        Self::start_at("http", layout, environment)
+    }
+
+    /// Starts them with these variables, which have them use TLS.
+    ///
+    /// # Panics
+    /// If one does not start.
+    #[must_use]
+    pub fn start_with_tls(layout: Layout, environment: &[(&str, &str)]) -> Self {
+        Self::start_at("https", layout, environment)
+    }
+
+    fn start_at(scheme: &'static str, layout: Layout, environment: &[(&str, &str)]) -> Self {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let directory = tempfile::tempdir().expect("a temporary directory");
         let names: &[&'static str] = if layout == Layout::Mesh { &MESH } else { &["pathway"] };
         let ports = names.iter().map(|name| (*name, Port::reserve())).collect();
-        let mut services =
-            Self { layout, directory, ports, children: BTreeMap::new(), environment: environment.collect() };
+        let mut services = Self {
+            layout,
+            directory,
+            ports,
+            children: BTreeMap::new(),
+            environment: environment.collect(),
+            scheme,
+        };
         for name in services.names() {
             services.restart(name);
         }
@@ -139,7 +159,7 @@ impl Services {
     #[must_use]
     pub fn url(&self, service: &str) -> String {
         let process = if self.layout == Layout::Mesh { service } else { "pathway" };
-        format!("http://127.0.0.1:{}", self.ports[process].number())
+        format!("{}://127.0.0.1:{}", self.scheme, self.ports[process].number())
     }
 
     /// A file in the test's directory with this content.

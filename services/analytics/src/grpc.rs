@@ -12,7 +12,7 @@ use pathway_proto::pathway::analytics::v1 as api;
 use pathway_proto::pathway::analytics::v1::analytics_service_server::{
     AnalyticsService, AnalyticsServiceServer,
 };
-use pathway_rpc::{MAX_MESSAGE_BYTES, Routes, own, status, to_item_status};
+use pathway_rpc::{Identity, MAX_MESSAGE_BYTES, Position, Routes, expiring, own, status, to_item_status};
 use tonic::{Request, Response, Status};
 
 use crate::fact::Change;
@@ -180,7 +180,12 @@ impl AnalyticsService for Figures {
         &self,
         request: Request<api::WatchAnalyticsRequest>,
     ) -> Result<Response<Self::WatchAnalyticsStream>, Status> {
-        watch::watch(self, &own(request, |message| &mut message.user_id)?)
+        let caller = Identity::of(&request);
+        let request = own(request, |message| &mut message.user_id)?;
+        let place = |mark: i64| Position::from([("after_mark".to_owned(), mark.to_string())]);
+        let steps = watch::watch(self, &request)?.into_inner();
+        let note = move |step: &api::WatchAnalyticsResponse, at: &mut Position| *at = place(step.mark);
+        Ok(Response::new(Box::pin(expiring(caller, steps, place(request.after_mark), note))))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pathway_finance::{Currency, Period};
 use pathway_kernel::{Clock, Fault};
-use pathway_rpc::{ChannelConfig, Listener, Routes, ServerConfig, Target};
+use pathway_rpc::{ChannelConfig, Listener, Readiness, Routes, ServerConfig, Target};
 use pathway_runtime::{Component, Env, Security};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -113,13 +113,12 @@ impl Component for Analytics {
             closing: CancellationToken::new(),
         };
         let dialer = deps.env.dialer(Self::NAME);
-        let channel = security.shown(dialer.channel("datasync", datasync, ChannelConfig::default()));
+        let channel = security.channel(&dialer, "datasync", datasync, ChannelConfig::default());
         let follower = Follower::new(channel, figures.clone(), deps.env.rng.clone());
         let outgoing = Outgoing::default();
         let sweeper =
             Sweeper::new(figures.store.clone(), figures.clock.clone(), &config.recurring, outgoing.clone());
-        let channel =
-            security.shown(dialer.channel("notifications", notifications, ChannelConfig::default()));
+        let channel = security.channel(&dialer, "notifications", notifications, ChannelConfig::default());
         let messenger = Messenger::new(channel, figures.store.clone(), outgoing, deps.env.rng.clone());
         let cors_origins = config.cors_origins;
         Ok(Self { env: deps.env, figures, follower, security, sweeper, messenger, cors_origins })
@@ -129,10 +128,20 @@ impl Component for Analytics {
         grpc::routes(self.figures.clone())
     }
 
+    fn readiness(&self) -> Readiness {
+        let store = self.figures.store.clone();
+        Readiness::new(move || {
+            let store = store.clone();
+            async move { Ok(store.ping().await?) }
+        })
+    }
+
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
             guard: self.security.guard(),
+            tls: self.security.tls(),
+            readiness: self.readiness(),
             ..ServerConfig::default()
         };
         let (routes, closing) = (self.routes(), self.figures.closing.clone());

@@ -190,6 +190,11 @@ impl Store {
         self.db.tell(telemetry);
     }
 
+    /// Whether the store answers.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await
+    }
+
     /// Applies a batch in one transaction, in order, and answers for each change what became of it.
     pub(crate) async fn apply(
         &self,

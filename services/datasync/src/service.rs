@@ -7,7 +7,7 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use pathway_finance::{Currency, Period};
 use pathway_kernel::{Clock, Fault};
-use pathway_rpc::{Listener, Routes, ServerConfig};
+use pathway_rpc::{Listener, Readiness, Routes, ServerConfig};
 use pathway_runtime::{Component, Env, Security};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -96,10 +96,20 @@ impl Component for Datasync {
         grpc::routes(self.records.clone())
     }
 
+    fn readiness(&self) -> Readiness {
+        let store = self.records.store.clone();
+        Readiness::new(move || {
+            let store = store.clone();
+            async move { Ok(store.ping().await?) }
+        })
+    }
+
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
             guard: self.security.guard(),
+            tls: self.security.tls(),
+            readiness: self.readiness(),
             ..ServerConfig::default()
         };
         let closing = self.records.closing.clone();

@@ -123,6 +123,11 @@ impl Store {
         self.0.tell(telemetry);
     }
 
+    /// Whether the store answers.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.0.ping().await
+    }
+
     /// Writes a batch, in order, and answers as many outcomes.
     pub(crate) async fn write(&self, writes: Vec<Write>, now_us: i64) -> Result<Vec<Outcome>, DatasyncError> {
         self.0.write(move |tx| batch::write(tx, &writes, now_us)).await

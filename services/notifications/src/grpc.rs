@@ -121,7 +121,11 @@ impl NotificationsService for Notices {
         let mut check = check_user(&request.user_id);
         check.request_id("request_id", &request.request_id);
         refuse(check)?;
-        let id = std::mem::take(&mut request.request_id);
+        let mut id = std::mem::take(&mut request.request_id);
+        if !id.is_empty() {
+            // A user's ids are its own: nobody can use up another's, or learn that it was used.
+            id = format!("{id} {}", request.user_id);
+        }
         let encoded = request.encode_to_vec();
         let up_to = if request.up_to_sequence <= 0 { i64::MAX } else { request.up_to_sequence };
         let call = (!id.is_empty()).then_some((id.as_str(), encoded.as_slice()));

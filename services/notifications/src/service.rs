@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pathway_kernel::{Clock, Fault, Violation};
 use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
-use pathway_rpc::{Listener, Routes, ServerConfig};
+use pathway_rpc::{Listener, Readiness, Routes, ServerConfig};
 use pathway_runtime::{Component, Env, Security};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -73,10 +73,20 @@ impl Component for Notifications {
         grpc::routes(self.notices.clone())
     }
 
+    fn readiness(&self) -> Readiness {
+        let store = self.notices.store.clone();
+        Readiness::new(move || {
+            let store = store.clone();
+            async move { Ok(store.ping().await?) }
+        })
+    }
+
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
             guard: self.security.guard(),
+            tls: self.security.tls(),
+            readiness: self.readiness(),
             ..ServerConfig::default()
         };
         let server = self.env.server(config, self.routes());

@@ -131,6 +131,11 @@ impl Store {
         self.db.tell(telemetry);
     }
 
+    /// Whether the store answers.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await
+    }
+
     /// Stores a batch in one transaction; what is there already is answered and not stored again.
     pub(crate) async fn send(
         &self,

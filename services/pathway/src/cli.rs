@@ -74,6 +74,15 @@ pub struct Global {
     /// The token to show. From the environment only: a command line can be read by everybody on the machine.
     #[arg(skip = token_of_environment())]
     pub token: Option<SecretString>,
+    /// The authorities (PEM) whose servers are believed at `https://` URLs; the machine's unless given.
+    #[arg(long, global = true, env = "PATHWAY_AUTHORITIES", value_name = "FILE")]
+    pub authorities: Option<PathBuf>,
+    /// The certificate (PEM) to show to servers that ask for one.
+    #[arg(long, global = true, env = "PATHWAY_CERTIFICATE", value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long, global = true, env = "PATHWAY_KEY", value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
     /// Print one JSON document to standard output and nothing else there.
     #[arg(long, global = true)]
     pub json: bool,
@@ -313,6 +322,9 @@ impl Global {
             notifications_server: None,
             token_file: None,
             token: None,
+            authorities: None,
+            certificate: None,
+            key: None,
             json: false,
         }
     }

@@ -12,7 +12,10 @@ use pathway_proto::pathway::notifications::v1::notifications_service_client::Not
 use pathway_proto::pathway::notifications::v1::preferences_service_client::PreferencesServiceClient;
 use pathway_proto::pathway::operations::v1::operations_service_client::OperationsServiceClient;
 use pathway_proto::pathway::processor::v1::processor_service_client::ProcessorServiceClient;
-use pathway_rpc::{Channel, ChannelConfig, Credentials, MAX_MESSAGE_BYTES, Target, from_status};
+use pathway_rpc::{
+    Channel, ChannelConfig, Credentials, Dialer, MAX_MESSAGE_BYTES, Pair, Target, from_status,
+};
+use pathway_runtime::Security;
 use secrecy::ExposeSecret as _;
 use tonic::{Request, Response, Status};
 
@@ -53,18 +56,15 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 impl Mesh {
     /// Clients of the servers that the options name. No connection is made before the first call.
     pub(crate) fn connect(global: &Global) -> Result<Self, Fault> {
-        Self::connect_as(global, credentials(global)?.as_ref())
+        Self::connect_as(global, &security(global)?)
     }
 
-    /// The same, showing this token.
-    pub(crate) fn connect_as(global: &Global, credentials: Option<&Credentials>) -> Result<Self, Fault> {
+    /// The same, showing what this has to be shown.
+    pub(crate) fn connect_as(global: &Global, security: &Security) -> Result<Self, Fault> {
+        let dialer = Dialer::default();
         let channel = |name, url: &Option<String>| -> Result<Channel, Fault> {
             let target = Target::parse(url.as_deref().unwrap_or(&global.server))?;
-            let channel = Channel::new(name, target, ChannelConfig::default());
-            Ok(match credentials {
-                Some(credentials) => channel.with_credentials(credentials.clone()),
-                None => channel,
-            })
+            Ok(security.channel(&dialer, name, target, ChannelConfig::default()))
         };
         let notifications = channel("notifications", &global.notifications_server)?;
         Ok(Self {
@@ -102,13 +102,11 @@ impl Operators {
                 urls.push(url);
             }
         }
-        let credentials = credentials(global)?;
+        let (security, dialer) = (security(global)?, Dialer::default());
         let client = |url: &str| -> Result<OperationsServiceClient<Channel>, Fault> {
-            let channel = Channel::new("operations", Target::parse(url)?, ChannelConfig::default());
-            Ok(OperationsServiceClient::new(match &credentials {
-                Some(credentials) => channel.with_credentials(credentials.clone()),
-                None => channel,
-            }))
+            let target = Target::parse(url)?;
+            let channel = security.channel(&dialer, "operations", target, ChannelConfig::default());
+            Ok(OperationsServiceClient::new(channel))
         };
         Ok(Self { servers: urls.into_iter().map(client).collect::<Result<_, Fault>>()?, places })
     }
@@ -127,9 +125,12 @@ impl Operators {
 }
 
 /// What the options show to the servers.
-fn credentials(global: &Global) -> Result<Option<Credentials>, Fault> {
+fn security(global: &Global) -> Result<Security, Fault> {
     let token = global.token.as_ref().map(|token| Credentials::fixed(token.expose_secret()));
-    global.token_file.as_ref().map(Credentials::file).or(token).transpose()
+    let credentials = global.token_file.as_ref().map(Credentials::file).or(token).transpose()?;
+    let pair = global.certificate.clone().zip(global.key.clone());
+    let pair = pair.map(|(certificate, key)| Pair { certificate, key });
+    Security::of_a_client(credentials, global.authorities.clone(), pair)
 }
 
 /// A request that a person waits for.

@@ -14,7 +14,7 @@ use pathway_datasync::Datasync;
 use pathway_kernel::{Clock, Code, Fault};
 use pathway_notifications::Notifications;
 use pathway_processor::{Peers, Processor};
-use pathway_rpc::{Credentials, Listener, Routes, ServerConfig, Target, memory};
+use pathway_rpc::{Listener, Readiness, Routes, ServerConfig, Target, memory};
 use pathway_runtime::{
     Arguments, Claim, ClaimError, Component, ConfigError, Env, Security, SecuritySettings, check_exposure,
     environment, init_telemetry, load, load_table, shutdown_signal,
@@ -38,6 +38,8 @@ pub struct AllInOne {
     /// The ways to the services: a listener whose callers are all gone ends.
     ways: Vec<Target>,
     shutdown: CancellationToken,
+    /// What all of them need.
+    readiness: Readiness,
 }
 
 /// What the port takes, beside what the services behind it take.
@@ -70,7 +72,14 @@ impl AllInOne {
     ) -> Result<Self, Fault> {
         let (services, shutdown) = (JoinSet::new(), CancellationToken::new());
         let own = env("pathway")?;
-        let mut all = Self { services, routes: Routes::default(), ways: Vec::new(), shutdown, env: own };
+        let mut all = Self {
+            services,
+            routes: Routes::default(),
+            ways: Vec::new(),
+            shutdown,
+            env: own,
+            readiness: Readiness::default(),
+        };
         let datasync = all.add::<Datasync>(data_dir, env(Datasync::NAME)?).await?;
         let notifications = all.add::<Notifications>(data_dir, env(Notifications::NAME)?).await?;
         let deps = pathway_analytics::Deps {
@@ -91,6 +100,7 @@ impl AllInOne {
         let config = configuration::<S>(&arguments)?;
         let service = S::build(config, deps).await?;
         self.routes = std::mem::take(&mut self.routes).merge(service.routes());
+        self.readiness = std::mem::take(&mut self.readiness).and(service.readiness());
         let (connector, listener) = memory();
         let shutdown = self.shutdown.clone();
         self.services.spawn(async move { (S::NAME, service.run(listener, shutdown).await) });
@@ -109,6 +119,7 @@ impl AllInOne {
         config: ServerConfig,
         shutdown: CancellationToken,
     ) -> Result<(), Fault> {
+        let config = ServerConfig { readiness: self.readiness.clone(), ..config };
         let front = self.env.server(config, self.routes.clone());
         let closing = self.shutdown.clone();
         self.services.spawn(async move {
@@ -164,12 +175,13 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
     let front = ServerConfig {
         cors_origins: config.cors_origins,
         guard: security.guard(),
+        tls: security.tls(),
         ..ServerConfig::default()
     };
     let serving = tokio::spawn(all.serve(listener, front, shutdown.clone()));
     if args.demo {
-        let credentials = security.credentials();
-        tokio::spawn(shutdown.clone().run_until_cancelled_owned(replay(address, credentials)));
+        let replay = replay(address, security.clone());
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(replay));
     }
     let told = shutdown.clone();
     tokio::spawn(async move {
@@ -190,15 +202,16 @@ fn telemetry() -> Result<Guard, Fault> {
 }
 
 /// Replays the sample as any other client would. The services go on whatever comes of it.
-async fn replay(address: SocketAddr, credentials: Option<Credentials>) {
-    let global = Global::of(format!("http://{address}"));
+async fn replay(address: SocketAddr, security: Security) {
+    let scheme = if security.tls().is_some() { "https" } else { "http" };
+    let global = Global::of(format!("{scheme}://{address}"));
     let replayed = async {
-        let mesh = Mesh::connect_as(&global, credentials.as_ref())?;
+        let mesh = Mesh::connect_as(&global, &security)?;
         demo::run(&mesh, &Output::new(false), &Demo::default()).await
     };
     match replayed.await {
         // Whoever closed the output may still want the services.
-        Ok(_) => drop(line(&format!("\nserving on http://{address}; Ctrl-C ends it"))),
+        Ok(_) => drop(line(&format!("\nserving on {scheme}://{address}; Ctrl-C ends it"))),
         Err(fault) => print_fault(&fault),
     }
 }

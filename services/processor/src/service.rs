@@ -7,7 +7,7 @@ use pathway_engine::{Definition, DefinitionError, Pathway, Rehearsal, Tools, Tra
 use pathway_finance::{Currency, TimeZone};
 use pathway_kernel::{Fault, Violation};
 use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
-use pathway_rpc::{ChannelConfig, Dialer, Listener, Routes, ServerConfig, Target};
+use pathway_rpc::{ChannelConfig, Dialer, Listener, Readiness, Routes, ServerConfig, Target};
 use pathway_runtime::{Component, Env, Security};
 use pathway_topics::{Topics, TopicsConfig};
 use tokio::sync::broadcast;
@@ -139,6 +139,14 @@ impl Component for Processor {
         grpc::routes(Processing::clone(&self.processing))
     }
 
+    fn readiness(&self) -> Readiness {
+        let store = self.processing.store.clone();
+        Readiness::new(move || {
+            let store = store.clone();
+            async move { Ok(store.ping().await?) }
+        })
+    }
+
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
         let tasks = TaskTracker::new();
         let closing = self.processing.closing.clone();
@@ -157,6 +165,8 @@ impl Component for Processor {
         let config = ServerConfig {
             cors_origins: self.cors_origins.clone(),
             guard: self.security.guard(),
+            tls: self.security.tls(),
+            readiness: self.readiness(),
             ..ServerConfig::default()
         };
         let told = async move {
@@ -180,7 +190,7 @@ fn tools(
     outbound: &OutboundConfig,
     home: Home,
 ) -> Result<Tools, Fault> {
-    let channel = |name, target| security.shown(dialer.channel(name, target, ChannelConfig::default()));
+    let channel = |name, target| security.channel(dialer, name, target, ChannelConfig::default());
     let allowed: Vec<Network> =
         outbound.allow.iter().map(|network| network.parse()).collect::<Result<_, OutboundError>>()?;
     let client = Client::new(Guard::new(allowed), ClientConfig::default());

@@ -53,6 +53,11 @@ impl Store {
         Ok(Self { db: Db::open(config, migrations).await? })
     }
 
+    /// Whether the store answers.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await
+    }
+
     /// The database, for the topics that live beside these tables.
     pub(crate) fn db(&self) -> Db {
         self.db.clone()

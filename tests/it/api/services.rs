@@ -117,7 +117,7 @@ impl Services {
             Target::Memory(connector) => {
                 Endpoint::from_static("http://memory").connect_with_connector_lazy(connector)
             }
-            Target::Uri(uri) => Endpoint::from(uri).connect_lazy(),
+            Target::Uri(uri) | Target::Tls(uri, _) => Endpoint::from(uri).connect_lazy(),
         }
     }
 }

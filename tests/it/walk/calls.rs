@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use pathway_kernel::Fault;
 use pathway_rpc::{Channel, from_status};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::{Request, Status};
+use tonic::Request;
+
+use crate::raw::Raw;
 
 /// How long something is looked for that should not come.
 const LOOK_FOR: Duration = Duration::from_millis(1500);
@@ -19,10 +20,6 @@ pub(super) struct Answer {
     pub(super) messages: Vec<DynamicMessage>,
     pub(super) refused: Option<Fault>,
 }
-
-/// Messages as they are on the wire.
-#[derive(Debug, Clone, Copy)]
-struct Raw;
 
 /// Every method of every service of ours.
 pub(super) fn methods() -> Vec<MethodDescriptor> {
@@ -35,9 +32,11 @@ pub(super) fn path(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
-/// The service's own name: `processor` of `pathway.processor.v1.ProcessorService`.
+/// Who serves it: `processor` serves `pathway.processor.v1.ProcessorService`, and what all serve.
 pub(super) fn service(method: &MethodDescriptor) -> String {
-    method.parent_service().full_name().split('.').nth(1).unwrap().to_owned()
+    let service = method.parent_service();
+    let name = service.full_name().split('.').nth(1).unwrap();
+    if name == "operations" { "processor".to_owned() } else { name.to_owned() }
 }
 
 /// Whether the message has this text.
@@ -130,41 +129,5 @@ impl Answer {
 
     pub(super) fn reason(&self) -> &str {
         self.refused.as_ref().map_or("", Fault::reason)
-    }
-}
-
-// === impl Raw ===
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 }

@@ -27,9 +27,12 @@ const ASHA: &str = "asha-canary";
 /// Who would like to know.
 const RAVI: &str = "ravi";
 /// Methods for users that are about no user in particular, with what they tell.
-const ABOUT_NOBODY: [&str; 1] = [
+const ABOUT_NOBODY: [&str; 3] = [
     // How far imports have been counted, whoever made them.
     "/pathway.analytics.v1.AnalyticsService/AwaitChanges",
+    // The texts that everybody gets, and a public key.
+    "/pathway.notifications.v1.PreferencesService/PreviewNotice",
+    "/pathway.notifications.v1.DeliveriesService/GetPushKey",
 ];
 
 /// What a service sees of asha's data.

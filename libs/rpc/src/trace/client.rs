@@ -43,7 +43,9 @@ impl ClientTraceLayer {
     /// Calls of the peer `name` at `target`.
     pub(crate) fn new(name: &Arc<str>, target: &Target, telemetry: &Telemetry) -> Self {
         let (address, port) = match target {
-            Target::Uri(uri) => (Arc::from(uri.host().unwrap_or_default()), uri.port_u16()),
+            Target::Uri(uri) | Target::Tls(uri, _) => {
+                (Arc::from(uri.host().unwrap_or_default()), uri.port_u16())
+            }
             Target::Memory(_) => (Arc::clone(name), None),
         };
         let mut server = vec![KeyValue::new("server.address", Arc::clone(&address))];

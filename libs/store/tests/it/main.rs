@@ -7,6 +7,7 @@ mod crash;
 mod group;
 mod migrations;
 mod once;
+mod ping;
 
 use pathway_store::{Db, Migration, StoreError};
 
