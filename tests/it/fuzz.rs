@@ -109,3 +109,38 @@ fn any_event_is_taken_apart() {
 fn any_statement_is_taken_apart() {
     run("statement", 1_000, targets::statement);
 }
+
+#[test]
+fn any_token_is_taken_apart() {
+    run("token", 2_000, targets::token);
+}
+
+#[test]
+fn any_key_set_is_taken_apart() {
+    run("keys", 2_000, targets::keys);
+}
+
+#[test]
+fn any_timeout_is_taken_apart() {
+    run("timeout", 2_000, targets::timeout);
+}
+
+#[test]
+fn any_trace_context_is_taken_apart() {
+    run("traceparent", 2_000, targets::traceparent);
+}
+
+#[test]
+fn any_page_token_is_taken_apart() {
+    run("page", 2_000, targets::page);
+}
+
+#[test]
+fn any_certificate_is_taken_apart() {
+    run("pem", 2_000, targets::pem);
+}
+
+#[test]
+fn any_request_is_taken_apart() {
+    run("request", 400, targets::request);
+}

@@ -4,11 +4,15 @@
 //! (`tests/it/fuzz.rs`). So a target is built and run by everybody, also where there is no fuzzer.
 
 mod events;
+mod requests;
+mod wire;
 
 use pathway_engine::{Definition, Pathway, Tools, Transform};
 use serde_json::{Value, json};
 
 pub use events::event;
+pub use requests::request;
+pub use wire::{keys, page, pem, timeout, token, traceparent};
 
 /// A definition, as somebody registers one: it is one, and then the same again in its canonical form, or it has mistakes that say something.
 pub fn definition(data: &[u8]) {

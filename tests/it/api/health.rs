@@ -15,7 +15,7 @@ async fn who_watches_hears_not_serving_before_the_server_ends() {
     let change = |config: &mut pathway_notifications::Config| config.data_dir = directory.path().to_owned();
     let service = Running::bind::<Notifications>(change, Env::system()).await;
     let endpoint = match service.target() {
-        Target::Uri(uri) => Endpoint::from(uri),
+        Target::Uri(uri) | Target::Tls(uri, _) => Endpoint::from(uri),
         Target::Memory(_) => unreachable!("it was bound to a socket"),
     };
     let mut client = HealthClient::new(endpoint.connect().await.unwrap());

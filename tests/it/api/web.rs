@@ -81,7 +81,7 @@ async fn a_deadline_that_passes_on_the_server_is_told_with_its_reason() {
 
 fn address(service: &Running) -> String {
     match service.target() {
-        Target::Uri(uri) => uri.authority().unwrap().to_string(),
+        Target::Uri(uri) | Target::Tls(uri, _) => uri.authority().unwrap().to_string(),
         Target::Memory(_) => unreachable!("it was bound to a socket"),
     }
 }
