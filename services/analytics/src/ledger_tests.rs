@@ -358,6 +358,24 @@ fn g26_what_comes_last_is_compared_with_what_is_kept() {
 }
 
 #[test]
+fn g26_a_new_record_takes_the_place_of_its_day_without_a_look_at_the_facts() {
+    let mut book = Book::default();
+    let dated = |record, minor, date| change(record, 1, Some(line(minor, "dining", date)));
+    book.told(dated(1, 1, TODAY));
+    for new in [dated(2, 2, "2026-11-02"), dated(3, 3, "2026-11-10"), dated(4, 4, "2026-11-10")] {
+        let moves = purchases::moves(std::slice::from_ref(&new), &book.facts);
+        let (series, moves) = moves.into_iter().next().unwrap();
+        assert!(book.recent[&series].serves(&moves));
+        book.told(new);
+    }
+    let amounts: Vec<i64> =
+        book.recent.values().flat_map(|recent| recent.latest.iter().map(|(_, minor)| *minor)).collect();
+    assert_eq!(amounts, [1, 4, 3, 2]);
+    let moves = purchases::moves(&[dated(4, 5, TODAY), change(3, 2, None)], &book.facts);
+    assert!(moves.iter().all(|(series, moves)| !book.recent[series].serves(moves)), "one is taken back");
+}
+
+#[test]
 fn g01_a_change_that_would_overflow_is_refused_alone() {
     let mut book = Book::default();
     let applied = book.apply(&[dining(1, i64::MAX), dining(2, 1), dining(3, -2), dining(4, i64::MIN)]);
@@ -430,7 +448,8 @@ proptest! {
             let purchases: Vec<_> = book.purchases(series).rev().collect();
             let latest = purchases.iter().take(COMPARED).map(|((day, _), minor)| (*day, *minor));
             prop_assert_eq!(&recent.latest, &latest.collect::<Vec<_>>());
-            prop_assert!(purchases.first().is_none_or(|(place, _)| *place <= recent.newest));
+            let is_bounded = |(day, id): PurchasePlace| day <= recent.last_day && id <= recent.greatest;
+            prop_assert!(purchases.iter().take(COMPARED).all(|(place, _)| is_bounded(*place)));
         }
         book.cells.retain(|_, totals| !totals.is_empty());
         prop_assert_eq!(&book.cells, &expected);

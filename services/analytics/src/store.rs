@@ -31,10 +31,11 @@ pub(crate) use closing::{ClosedPeriod, ClosedQuestion};
 pub(crate) use recurring::{Scan, SeriesPlace, SeriesQuestion};
 pub(crate) use told::{InsightFilter, Seen, Told};
 
-const MIGRATIONS: [Migration; 8] = [
+const MIGRATIONS: [Migration; 9] = [
     Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") },
     Migration { number: 2, name: "purchases", sql: include_str!("../migrations/0002_purchases.sql") },
     Migration { number: 3, name: "locality", sql: include_str!("../migrations/0003_locality.sql") },
+    Migration { number: 4, name: "places", sql: include_str!("../migrations/0004_places.sql") },
     Migration { number: 10, name: "periods", sql: include_str!("../migrations/0010_periods.sql") },
     Migration { number: 30, name: "told", sql: include_str!("../migrations/0030_told.sql") },
     Migration { number: 31, name: "recurring", sql: include_str!("../migrations/0031_recurring.sql") },

@@ -3,10 +3,11 @@
 //! # Why they are kept apart
 //! Fifty rows of an index for each purchase were the largest part of its cost, and the index itself took a page for each, because a category's rows lie
 //! between those of all others. What the comparison needs is fifty days and amounts. So these are kept for each category, and the next purchase moves them
-//! on: as long as it comes after all others, as nearly every one does, it is put before them and the last one falls out.
+//! on: it is put in the place of its day, and the last one falls out. Among those of the same day it comes first, because ids are time-ordered: a new
+//! record's is greater than all before.
 //!
-//! Where one comes between others, or one of them is taken back, these alone cannot tell which place is meant. Then the facts are asked, as they
-//! are where nothing is kept. Both ways answer the same, so what is kept is never more than a shorter way.
+//! Where it is not, or where one of them is taken back, these alone cannot tell which place is meant. Then the facts are asked, as they are where
+//! nothing is kept. Both ways answer the same, so what is kept is never more than a shorter way.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -25,8 +26,10 @@ pub(crate) type PurchasePlace = (CivilDate, Uuid);
 /// The latest purchases of a series, as they are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recent {
-    /// No purchase lies after it.
-    pub(crate) newest: PurchasePlace,
+    /// None of them is of a later day.
+    pub(crate) last_day: CivilDate,
+    /// None of them has a greater one.
+    pub(crate) greatest: Uuid,
     /// Their days and amounts, newest first; fewer than [`COMPARED`] only where there are no more.
     pub(crate) latest: Vec<(CivilDate, i64)>,
 }
@@ -35,9 +38,10 @@ pub(crate) struct Recent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Purchases {
     placed: BTreeMap<PurchasePlace, i64>,
-    /// Those before all of these, newest first, whose records are not known.
+    /// Further ones, newest first, whose records are not known, and less than those of the placed.
     earlier: Vec<(CivilDate, i64)>,
-    newest: Option<PurchasePlace>,
+    /// The last day and the greatest record.
+    bounds: Option<(CivilDate, Uuid)>,
     is_moved: bool,
 }
 
@@ -46,17 +50,17 @@ pub(crate) struct Purchases {
 pub(crate) struct Moves {
     /// How many of the latest have to be known where they are read from the facts: each that is taken back leaves one fewer.
     pub(crate) count: usize,
-    /// The first place that is added.
-    first: Option<PurchasePlace>,
+    /// The least record that is added.
+    least: Option<Uuid>,
     takes_back: bool,
 }
 
 // === impl Recent ===
 
 impl Recent {
-    /// Whether what is kept is enough for these moves: all of them come after it.
+    /// Whether what is kept is enough for these moves: they add records that were made after it.
     pub(crate) fn serves(&self, moves: &Moves) -> bool {
-        !moves.takes_back && moves.first.is_some_and(|first| first > self.newest)
+        !moves.takes_back && moves.least.is_some_and(|least| least > self.greatest)
     }
 }
 
@@ -65,18 +69,26 @@ impl Recent {
 impl Purchases {
     /// The purchases of facts: as many of the latest as are needed.
     pub(crate) fn of_facts(placed: BTreeMap<PurchasePlace, i64>) -> Self {
-        let newest = placed.last_key_value().map(|(place, _)| *place);
-        Self { placed, earlier: Vec::new(), newest, is_moved: false }
+        let last_day = placed.keys().map(|(day, _)| *day).max();
+        let bounds = last_day.zip(placed.keys().map(|(_, id)| *id).max());
+        Self { placed, earlier: Vec::new(), bounds, is_moved: false }
     }
 
     /// The purchases that are kept.
     pub(crate) fn of_recent(recent: Recent) -> Self {
-        Self { placed: BTreeMap::new(), earlier: recent.latest, newest: Some(recent.newest), is_moved: false }
+        Self {
+            placed: BTreeMap::new(),
+            earlier: recent.latest,
+            bounds: Some((recent.last_day, recent.greatest)),
+            is_moved: false,
+        }
     }
 
     pub(super) fn insert(&mut self, place: PurchasePlace, minor: i64) {
+        let (day, id) = place;
+        let (last_day, greatest) = self.bounds.unwrap_or(place);
         self.placed.insert(place, minor);
-        self.newest = self.newest.max(Some(place));
+        self.bounds = Some((last_day.max(day), greatest.max(id)));
         self.is_moved = true;
     }
 
@@ -86,14 +98,21 @@ impl Purchases {
 
     /// The days and amounts that a purchase is compared with, newest first.
     pub(super) fn latest(&self) -> Vec<(CivilDate, i64)> {
-        let placed = self.placed.iter().rev().map(|((day, _), minor)| (*day, *minor));
-        placed.chain(self.earlier.iter().copied()).take(COMPARED).collect()
+        let mut placed = self.placed.iter().rev().map(|((day, _), minor)| (*day, *minor)).peekable();
+        let mut earlier = self.earlier.iter().copied().peekable();
+        let next = || match (placed.peek(), earlier.peek()) {
+            // Of one day, those that are placed are newer.
+            (Some((day, _)), Some((other, _))) if day < other => earlier.next(),
+            (Some(_), _) => placed.next(),
+            (None, _) => earlier.next(),
+        };
+        std::iter::from_fn(next).take(COMPARED).collect()
     }
 
     /// What to keep, where that differs from what was known.
     pub(super) fn to_keep(&self) -> Option<Recent> {
-        let newest = self.newest.filter(|_| self.is_moved)?;
-        Some(Recent { newest, latest: self.latest() })
+        let (last_day, greatest) = self.bounds.filter(|_| self.is_moved)?;
+        Some(Recent { last_day, greatest, latest: self.latest() })
     }
 }
 
@@ -116,9 +135,8 @@ pub(super) fn moves(changes: &[Change], facts: &HashMap<Uuid, Fact>) -> HashMap<
         }
         if let Some(after) = after {
             let moves = moves.entry(series(&change.fact.user_id, after)).or_default();
-            let place = (after.day, change.record_id);
             moves.count += 1;
-            moves.first = Some(moves.first.map_or(place, |first| first.min(place)));
+            moves.least = Some(moves.least.map_or(change.record_id, |least| least.min(change.record_id)));
         }
     }
     moves.values_mut().for_each(|moves| moves.count += COMPARED + 1);

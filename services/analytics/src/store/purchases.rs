@@ -10,15 +10,15 @@ use super::rows;
 use crate::error::AnalyticsError;
 use crate::ledger::{COMPARED, Moves, PurchasePlace, Purchases, Recent, Series};
 
-const RECENT: &str = "SELECT newest_day, newest_id, latest FROM recent_purchases
+const RECENT: &str = "SELECT last_day, greatest_id, latest FROM recent_purchases
      WHERE user_id = $1 AND currency = $2 AND category = $3";
 const LATEST: &str = "SELECT day, record_id, minor FROM facts
      WHERE user_id = $1 AND currency = $2 AND category = $3 AND deleted = 0 AND kind = 1 AND minor > 0
      ORDER BY day DESC, record_id DESC LIMIT $4";
-const KEEP: &str = "INSERT INTO recent_purchases (user_id, currency, category, newest_day, newest_id, latest)
+const KEEP: &str = "INSERT INTO recent_purchases (user_id, currency, category, last_day, greatest_id, latest)
      VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (user_id, currency, category) DO UPDATE SET newest_day = excluded.newest_day,
-     newest_id = excluded.newest_id, latest = excluded.latest";
+     ON CONFLICT (user_id, currency, category) DO UPDATE SET last_day = excluded.last_day,
+     greatest_id = excluded.greatest_id, latest = excluded.latest";
 const CORRUPT: AnalyticsError = AnalyticsError::Corrupt("recent purchase");
 const FORGET: &str = "DELETE FROM recent_purchases WHERE user_id = $1 AND currency = $2 AND category = $3";
 
@@ -32,8 +32,9 @@ pub(super) fn load(
     let (mut known, mut rest) = (HashMap::new(), Vec::new());
     for ((series, moves), found) in wanted.into_iter().zip(tx.query_many(RECENT, &keys)?) {
         let kept = found.first().map(|row| {
-            let newest = (rows::day(row.i64(0)?)?, Uuid::from_bytes(row.id(1)?));
-            Ok::<_, AnalyticsError>(Recent { newest, latest: unpacked(newest.0, row.blob(2)?)? })
+            let (last_day, greatest) = (rows::day(row.i64(0)?)?, Uuid::from_bytes(row.id(1)?));
+            let latest = unpacked(last_day, row.blob(2)?)?;
+            Ok::<_, AnalyticsError>(Recent { last_day, greatest, latest })
         });
         match kept.transpose()?.filter(|recent| recent.serves(&moves)) {
             Some(recent) => {
@@ -56,9 +57,13 @@ pub(super) fn load(
 /// Keeps what a batch left.
 pub(super) fn keep(tx: &mut Tx<'_>, recent: &[(Series, Recent)]) -> Result<(), AnalyticsError> {
     let row = |(series, recent): &(Series, Recent)| {
-        let (day, id) = recent.newest;
         let mut vals = rows::series_vals(series);
-        vals.extend([day.epoch_days().into(), id.into_bytes().into(), packed(day, &recent.latest)?.into()]);
+        let latest = packed(recent.last_day, &recent.latest)?;
+        vals.extend([
+            Val::from(recent.last_day.epoch_days()),
+            recent.greatest.into_bytes().into(),
+            latest.into(),
+        ]);
         Ok(vals)
     };
     let kept: Vec<Vec<Val>> = recent.iter().map(row).collect::<Result<_, AnalyticsError>>()?;
@@ -79,10 +84,10 @@ fn latest_vals(series: &Series, count: usize) -> Vec<Val> {
     vals
 }
 
-/// Purchases in few bytes: of each by how many days it lies before the one before it, the first before `newest`, and its amount.
-fn packed(newest: CivilDate, latest: &[(CivilDate, i64)]) -> Result<Vec<u8>, AnalyticsError> {
+/// Purchases in few bytes: of each by how many days it lies before the one before it, the first before `last_day`, and its amount.
+fn packed(last_day: CivilDate, latest: &[(CivilDate, i64)]) -> Result<Vec<u8>, AnalyticsError> {
     let mut bytes = Vec::with_capacity(latest.len() * 4);
-    let mut later = newest.epoch_days();
+    let mut later = last_day.epoch_days();
     for (day, minor) in latest {
         let day = day.epoch_days();
         for number in [later - day, *minor] {
@@ -93,8 +98,8 @@ fn packed(newest: CivilDate, latest: &[(CivilDate, i64)]) -> Result<Vec<u8>, Ana
     Ok(bytes)
 }
 
-fn unpacked(newest: CivilDate, bytes: &[u8]) -> Result<Vec<(CivilDate, i64)>, AnalyticsError> {
-    let (mut latest, mut later, mut rest) = (Vec::with_capacity(COMPARED), newest.epoch_days(), bytes);
+fn unpacked(last_day: CivilDate, bytes: &[u8]) -> Result<Vec<(CivilDate, i64)>, AnalyticsError> {
+    let (mut latest, mut later, mut rest) = (Vec::with_capacity(COMPARED), last_day.epoch_days(), bytes);
     while !rest.is_empty() {
         let before = take_number(&mut rest)?;
         later = later.checked_sub(before).ok_or(CORRUPT)?;
