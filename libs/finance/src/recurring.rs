@@ -142,7 +142,9 @@ pub fn payee_key(name: &str) -> String {
 pub fn recurring(lines: &[Occurrence]) -> Option<Recurring> {
     let all: Vec<usize> = (0..lines.len()).collect();
     series(lines, &all).or_else(|| {
+        // Among many lines some lie a month apart by chance: beside others, only what keeps its price is a series.
         let found = by_amount(lines).into_iter().filter_map(|cluster| series(lines, &cluster));
+        let found = found.filter(|found| found.is_fixed);
         found.max_by_key(|found| (found.lines.len(), found.last.day))
     })
 }

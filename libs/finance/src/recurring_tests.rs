@@ -95,6 +95,25 @@ fn a_subscription_is_found_beside_other_purchases_of_its_payee() {
 }
 
 #[test]
+fn a_cafe_is_no_subscription_although_some_of_its_amounts_are_alike() {
+    let visits = [
+        ("2026-06-06", 2594),
+        ("2026-06-16", 2240),
+        ("2026-07-06", 1816),
+        ("2026-07-16", 2210),
+        ("2026-08-06", 2336),
+        ("2026-08-16", 2360),
+        ("2026-09-06", 1704),
+        ("2026-09-16", 2077),
+        ("2026-10-06", 2418),
+        ("2026-10-16", 2053),
+        ("2026-11-06", 1792),
+        ("2026-11-16", 2210),
+    ];
+    assert_eq!(recurring(&lines(&visits)), None);
+}
+
+#[test]
 fn payees_are_named_without_their_numbers() {
     for (name, key) in [
         ("NETFLIX.COM", "netflix com"),

@@ -10,11 +10,13 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use pathway_analytics::{Analytics, Deps};
 use pathway_finance::{CivilDate, Currency, Money, PeriodKind};
-use pathway_kernel::Fault;
+use pathway_kernel::{Fault, stable_id};
 use pathway_proto::pathway::analytics::v1 as api;
 use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use pathway_proto::pathway::types::v1 as types;
-use pathway_rpc::{Channel, ChannelConfig, MAX_MESSAGE_BYTES, Target, memory, to_date, to_money};
+use pathway_rpc::{
+    Channel, ChannelConfig, MAX_MESSAGE_BYTES, Target, from_item_status, memory, to_date, to_money,
+};
 use pathway_runtime::{Arguments, Component as _, Env, load};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -24,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::events::{CATEGORIES, CURRENCY, user};
 use super::latency::Latencies;
 use super::report::{count, rounded};
-use super::transactions::{phase, today};
+use super::transactions::{phase, today, wrong};
 use crate::cli::BenchQueries;
 use crate::client::answer;
 use crate::output::{Output, progress, table};
@@ -74,6 +76,7 @@ async fn measure(client: &Client, args: &BenchQueries, bar: &ProgressBar) -> Res
     let begun = Instant::now();
     fill(client, args, today, bar).await?;
     let filled = begun.elapsed();
+    verify(client, args, today).await?;
     budgets(client, args.users).await?;
     phase(bar, "questions asked");
     let mut figures = Vec::with_capacity(QUESTIONS.len());
@@ -115,8 +118,13 @@ async fn fill(
             let mut client = client.clone();
             calls.spawn(async move {
                 let request = api::ApplyChangesRequest { changes };
-                answer(client.apply_changes(request).await)?;
-                Ok::<u64, Fault>(end - next)
+                let results = answer(client.apply_changes(request).await)?.results;
+                let refused = results.into_iter().find_map(|result| match result.result {
+                    Some(api::apply_change_result::Result::Outcome(_)) => None,
+                    Some(api::apply_change_result::Result::Error(status)) => Some(from_item_status(status)),
+                    None => Some(Fault::internal("a change without a result")),
+                });
+                refused.map_or(Ok(end - next), Err)
             });
             next = end;
         }
@@ -132,15 +140,14 @@ fn change(args: &BenchQueries, today: CivilDate, number: u64) -> Result<types::R
     let mut random = fastrand::Rng::with_seed(number);
     let day = i64::try_from(u128::from(number) * 365 / u128::from(args.facts)).map_err(Fault::internal)?;
     let day = today.add_days(day + 1 - DAYS).map_err(Fault::internal)?;
-    let minor = random.i64(100..20_000) * if random.u8(..50) == 0 { -1 } else { 1 };
+    let (owner, kind, minor) = drawn(args, &mut random);
     let currency = Currency::parse(CURRENCY).map_err(Fault::internal)?;
-    let is_income = minor > 0 && random.u8(..10) == 0;
     let record = types::Record {
-        record_id: pathway_kernel::stable_id(i64::try_from(number).unwrap_or(i64::MAX), &["bench"])
-            .to_string(),
-        user_id: user(random.u32(..args.users)),
+        // The instant has milliseconds only; the number is what tells lines apart.
+        record_id: stable_id(i64::try_from(number).unwrap_or(i64::MAX), &[&number.to_string()]).to_string(),
+        user_id: user(u32::try_from(owner).unwrap_or(0)),
         version: 1,
-        kind: if is_income { types::LineKind::Income } else { types::LineKind::Expense }.into(),
+        kind: kind.into(),
         amount: Some(to_money(Money::new(minor, currency))),
         category: CATEGORIES[random.usize(..CATEGORIES.len())].to_owned(),
         date: Some(to_date(day)),
@@ -149,6 +156,42 @@ fn change(args: &BenchQueries, today: CivilDate, number: u64) -> Result<types::R
     };
     let origin = types::Origin::History.into();
     Ok(types::RecordChange { after: Some(record), origin, ..types::RecordChange::default() })
+}
+
+/// Checks that every line is there: the expenses are counted again as they were made.
+async fn verify(client: &Client, args: &BenchQueries, today: CivilDate) -> Result<(), Fault> {
+    let mut expected = vec![0_i64; usize::try_from(args.users).map_err(Fault::internal)?];
+    for number in 0..args.facts {
+        let random = &mut fastrand::Rng::with_seed(number);
+        let (user, kind, _) = drawn(args, random);
+        if let (types::LineKind::Expense, Some(count)) = (kind, expected.get_mut(user)) {
+            *count += 1;
+        }
+    }
+    let (start, end) = (today.add_days(1 - DAYS), today.add_days(1));
+    let (start, end) = (start.map_err(Fault::internal)?, end.map_err(Fault::internal)?);
+    for (number, expected) in (0..args.users).zip(expected) {
+        let request = api::GetSpendingRequest {
+            user_id: user(number),
+            start: Some(to_date(start)),
+            end: Some(to_date(end)),
+            ..api::GetSpendingRequest::default()
+        };
+        let stored = answer(client.clone().get_spending(request).await)?.total.map_or(0, |total| total.count);
+        if stored != expected {
+            let difference = format!("{} has {stored} expenses, not {expected}", user(number));
+            return Err(wrong(&difference));
+        }
+    }
+    Ok(())
+}
+
+/// Whose a line is, of what kind, and its amount.
+fn drawn(args: &BenchQueries, random: &mut fastrand::Rng) -> (usize, types::LineKind, i64) {
+    let minor = random.i64(100..20_000) * if random.u8(..50) == 0 { -1 } else { 1 };
+    let is_income = minor > 0 && random.u8(..10) == 0;
+    let kind = if is_income { types::LineKind::Income } else { types::LineKind::Expense };
+    (usize::try_from(random.u32(..args.users)).unwrap_or(0), kind, minor)
 }
 
 /// Gives every user a budget of two categories.
