@@ -14,6 +14,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_types::StatusExt as _;
 
 const EXPIRES_US: i64 = 600_000_000;
@@ -52,10 +53,11 @@ fn channel(connector: &Connector, role: Option<&str>) -> Channel {
 async fn reflection(
     channel: Channel,
 ) -> Result<tonic::Streaming<tonic_reflection::pb::v1::ServerReflectionResponse>, tonic::Status> {
-    let asks = tokio_stream::StreamExt::chain(
-        tokio_stream::once(ServerReflectionRequest::default()),
-        tokio_stream::pending(),
-    );
+    let asked = ServerReflectionRequest {
+        message_request: Some(MessageRequest::ListServices(String::new())),
+        ..ServerReflectionRequest::default()
+    };
+    let asks = tokio_stream::StreamExt::chain(tokio_stream::once(asked), tokio_stream::pending());
     ServerReflectionClient::new(channel).server_reflection_info(asks).await.map(tonic::Response::into_inner)
 }
 
