@@ -54,7 +54,7 @@ pin_project! {
 
 const FULL: grpc::Refusal = grpc::Refusal {
     status: grpc::RESOURCE_EXHAUSTED,
-    reason: "BULKHEAD_FULL",
+    reason: grpc::BULKHEAD_FULL,
     message: "too many calls to the peer are under way",
 };
 
@@ -93,10 +93,9 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(permit) => ResponseFuture::Admitted {
-                inner: self.inner.call(request),
-                place: Some(Place { _permit: permit }),
-            },
+            Ok(permit) => {
+                ResponseFuture::Admitted { inner: self.inner.call(request), place: Some(Place::new(permit)) }
+            }
             Err(_) => ResponseFuture::Refused,
         }
     }
@@ -119,13 +118,31 @@ where
             ResponseFutureProj::Admitted { inner, place } => {
                 let response = ready!(inner.poll(cx))?;
                 let place = place.take();
-                Poll::Ready(Ok(response.map(|inner| Placed { inner, place })))
+                Poll::Ready(Ok(response.map(|inner| Placed::new(inner, place))))
             }
         }
     }
 }
 
+// === impl Place ===
+
+impl Place {
+    /// The place that a permit stands for.
+    #[must_use]
+    pub const fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit }
+    }
+}
+
 // === impl Placed ===
+
+impl<B> Placed<B> {
+    /// A body that keeps a place, where there is one.
+    #[must_use]
+    pub const fn new(inner: B, place: Option<Place>) -> Self {
+        Self { inner, place }
+    }
+}
 
 impl<B: http_body::Body> http_body::Body for Placed<B> {
     type Data = B::Data;

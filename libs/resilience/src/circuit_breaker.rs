@@ -38,7 +38,7 @@ pin_project! {
 
 const OPEN: grpc::Refusal = grpc::Refusal {
     status: grpc::UNAVAILABLE,
-    reason: "BREAKER_OPEN",
+    reason: grpc::BREAKER_OPEN,
     message: "the peer is not asked, because its last calls failed",
 };
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 pub(crate) const UNKNOWN: i32 = 2;
 pub(crate) const DEADLINE_EXCEEDED: i32 = 4;
 pub(crate) const RESOURCE_EXHAUSTED: i32 = 8;
+pub(crate) const ABORTED: i32 = 10;
 pub(crate) const INTERNAL: i32 = 13;
 pub(crate) const UNAVAILABLE: i32 = 14;
 
@@ -68,6 +69,11 @@ pub(crate) struct Refusal {
     pub(crate) message: &'static str,
 }
 
+/// The reasons of a client's own layers that ask nobody.
+pub(crate) const BREAKER_OPEN: &str = "BREAKER_OPEN";
+pub(crate) const BULKHEAD_FULL: &str = "BULKHEAD_FULL";
+pub(crate) const REFUSALS: [&str; 2] = [BREAKER_OPEN, BULKHEAD_FULL];
+
 /// The header that carries a refusal's reason: the layers cannot write the `google.rpc` details that servers do.
 pub const REASON_HEADER: &str = "pathway-reason";
 
@@ -89,6 +95,11 @@ pub(crate) fn refuse<B: Default>(refusal: Refusal, retry_after: Option<Duration>
 /// Whether a status says that the peer is unwell. A caller's own mistake says nothing about it.
 pub(crate) const fn is_failure(status: i32) -> bool {
     matches!(status, UNKNOWN | DEADLINE_EXCEEDED | INTERNAL | UNAVAILABLE)
+}
+
+/// Whether a response's head says that the peer is unwell.
+pub fn is_failed_head<B>(response: &Response<B>) -> bool {
+    head_status(response).is_some_and(is_failure)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Deadline, retry, circuit breaker and bulkhead as tower layers.
 //!
-//! A call to a peer goes through them in this order, outermost first: **deadline** (never work for a caller that has stopped waiting), **retry**
-//! ([`retry()`], around the typed call, because a request body cannot be sent twice), **[breaker](CircuitBreakerLayer)** (a peer that is down is
-//! not asked), **[bulkhead](BulkheadLayer)** (a peer that is slow does not take all of our memory), **[timeout](TimeoutLayer)** of the attempt.
+//! A call to a peer goes through them in this order, outermost first: **[deadline](DeadlineLayer)** (never work for a caller that has stopped
+//! waiting), **[retry](RetryLayer)** (once more where that is safe and may help), **[hedge](HedgeLayer)** (a second one beside a slow first, where it is asked for),
+//! **[breaker](CircuitBreakerLayer)** (a peer that is down is not asked), **[bulkhead](BulkheadLayer)** (a peer that is slow does not take all of our
+//! memory), **[timeout](TimeoutLayer)** of the attempt. A server [notes](InheritLayer) each call's deadline for those that it makes itself.
 //!
 //! The layers know HTTP and the numbers of gRPC's statuses, and no gRPC library. A layer that refuses a call answers it as a server would, with
 //! a `grpc-status`, so that the inner service's error type stays as it was.
@@ -14,9 +15,14 @@
 mod body;
 mod breaker;
 mod breakers;
+mod budget;
 mod bulkhead;
 mod circuit_breaker;
+mod contract;
+mod deadline;
 mod grpc;
+mod hedge;
+mod replay;
 mod retry;
 #[cfg(test)]
 mod testing;
@@ -28,8 +34,13 @@ pub use breaker::{
     Transition, WindowConfig,
 };
 pub use breakers::Breakers;
-pub use bulkhead::{Bulkhead, BulkheadLayer};
+pub use budget::RetryBudget;
+pub use bulkhead::{Bulkhead, BulkheadLayer, Place, Placed};
 pub use circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
-pub use grpc::{REASON_HEADER, encode_timeout, parse_timeout};
-pub use retry::{RetryBudget, RetryPolicy, retry};
+pub use contract::{Contract, Safety};
+pub use deadline::{Deadline, DeadlineLayer, Inherit, InheritLayer, WithDeadline, inherited};
+pub use grpc::{REASON_HEADER, encode_timeout, is_failed_head, parse_timeout};
+pub use hedge::{Hedge, HedgeLayer};
+pub use replay::{Kept, Replay};
+pub use retry::{Retry, RetryLayer, RetryPolicy};
 pub use timeout::{Timeout, TimeoutLayer};

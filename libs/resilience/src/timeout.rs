@@ -8,17 +8,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower::{Layer, Service};
 
-use crate::grpc;
+use crate::{deadline, grpc};
 
 /// Bounds how long a response's head may take.
 #[derive(Debug, Clone)]
 pub struct TimeoutLayer {
     longest: Duration,
+    attempt: Option<Duration>,
     streams: fn(&str) -> bool,
 }
 
@@ -39,19 +40,19 @@ pin_project! {
     }
 }
 
-const PASSED: grpc::Refusal = grpc::Refusal {
-    status: grpc::DEADLINE_EXCEEDED,
-    reason: "DEADLINE_EXCEEDED",
-    message: "the deadline has passed",
-};
-
 // === impl TimeoutLayer ===
 
 impl TimeoutLayer {
     /// A layer whose bound is `longest`. Paths for which `streams` answers true carry no `grpc-timeout` unless their caller set one.
     #[must_use]
     pub fn new(longest: Duration, streams: fn(&str) -> bool) -> Self {
-        Self { longest, streams }
+        Self { longest, attempt: None, streams }
+    }
+
+    /// The same, which waits no longer than this for one attempt, whatever its caller's deadline.
+    #[must_use]
+    pub fn with_attempt(self, attempt: Option<Duration>) -> Self {
+        Self { attempt, ..self }
     }
 }
 
@@ -79,15 +80,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        let wanted = request.headers().get("grpc-timeout").and_then(|value| value.to_str().ok());
-        let wanted = wanted.and_then(grpc::parse_timeout);
+        let wanted = deadline::asked(request.headers());
         let timeout = wanted.unwrap_or(self.layer.longest);
-        if wanted.is_none()
-            && !(self.layer.streams)(request.uri().path())
-            && let Ok(value) = HeaderValue::try_from(grpc::encode_timeout(timeout))
-        {
-            request.headers_mut().insert("grpc-timeout", value);
+        if wanted.is_none() && !(self.layer.streams)(request.uri().path()) {
+            deadline::tell(request.headers_mut(), timeout);
         }
+        let timeout = self.layer.attempt.map_or(timeout, |attempt| attempt.min(timeout));
         ResponseFuture { inner: self.inner.call(request), timer: tokio::time::sleep(timeout) }
     }
 }
@@ -105,7 +103,7 @@ where
         let this = self.project();
         // The timer first: a timeout of the transport below is set a moment later for the same instant, and its error would say less.
         if this.timer.poll(cx).is_ready() {
-            return Poll::Ready(Ok(grpc::refuse(PASSED, None)));
+            return Poll::Ready(Ok(grpc::refuse(deadline::PASSED, None)));
         }
         this.inner.poll(cx)
     }
@@ -132,5 +130,28 @@ mod tests {
         tokio::time::advance(Duration::from_millis(2001)).await;
         let response = assert_ready!(call.poll()).unwrap();
         assert_eq!(grpc::status(response.headers()), Some(grpc::DEADLINE_EXCEEDED));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_attempt_may_have_less_than_the_whole_call() {
+        let attempt = Some(Duration::from_secs(1));
+        let layer = TimeoutLayer::new(Duration::from_secs(30), |_| false).with_attempt(attempt);
+        let (mut service, mut peer) =
+            mock::spawn_with(|inner: mock::Mock<Request<()>, Response<String>>| layer.layer(inner));
+        assert_ready!(service.poll_ready()).unwrap();
+        let request = Request::builder().header("grpc-timeout", "9S").body(()).unwrap();
+        let mut call = task::spawn(service.call(request));
+        assert_pending!(call.poll());
+        let (seen, _unanswered) = peer.next_request().await.unwrap();
+        assert_eq!(
+            seen.headers()["grpc-timeout"],
+            "9S",
+            "the peer may still answer in time for another attempt"
+        );
+        tokio::time::advance(Duration::from_millis(1001)).await;
+        assert_eq!(
+            grpc::status(assert_ready!(call.poll()).unwrap().headers()),
+            Some(grpc::DEADLINE_EXCEEDED)
+        );
     }
 }

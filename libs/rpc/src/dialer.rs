@@ -4,13 +4,14 @@ use pathway_kernel::{Clock, Rng};
 use pathway_resilience::Breakers;
 use pathway_telemetry::Telemetry;
 
-use crate::{Channel, ChannelConfig, Target};
+use crate::{Channel, ChannelConfig, Resolver, Target};
 
 /// Makes channels; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Dialer {
     breakers: Breakers,
     rng: Rng,
+    resolver: Resolver,
     /// None where each channel's configuration says who is told.
     telemetry: Option<Telemetry>,
 }
@@ -21,7 +22,13 @@ impl Dialer {
     /// One whose channels' breakers are among these, and whose jitter is this chance.
     #[must_use]
     pub fn new(breakers: Breakers, rng: Rng) -> Self {
-        Self { breakers, rng, telemetry: None }
+        Self { breakers, rng, resolver: Resolver::default(), telemetry: None }
+    }
+
+    /// The same, which looks names up in another way than the system.
+    #[must_use]
+    pub fn with_resolver(self, resolver: Resolver) -> Self {
+        Self { resolver, ..self }
     }
 
     /// The same, which tells how the calls of all its channels go.
@@ -36,8 +43,7 @@ impl Dialer {
         if let Some(telemetry) = &self.telemetry {
             config.telemetry = telemetry.clone();
         }
-        let breaker = self.breakers.breaker(name, config.breaker);
-        Channel::open(name, target, config, breaker)
+        Channel::open(name, target, config, self)
     }
 
     /// The breakers of its channels.
@@ -46,10 +52,12 @@ impl Dialer {
         &self.breakers
     }
 
-    /// The chance of its channels' jitter.
-    #[must_use]
-    pub const fn rng(&self) -> &Rng {
+    pub(crate) const fn rng(&self) -> &Rng {
         &self.rng
+    }
+
+    pub(crate) const fn resolver(&self) -> &Resolver {
+        &self.resolver
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, Response};
 use pathway_kernel::Fault;
-use pathway_resilience::{Breakers, TimeoutLayer};
+use pathway_resilience::{Breakers, InheritLayer, TimeoutLayer};
 use pathway_telemetry::Telemetry;
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
@@ -25,6 +25,7 @@ use crate::exposition::ExpositionLayer;
 use crate::listener::Kind;
 use crate::operations::Operations;
 use crate::readiness::report;
+use crate::shed::ShedLayer;
 use crate::trace::TraceLayer;
 use crate::{Guard, LIVE, Listener, Readiness, ServerTls, tls};
 
@@ -44,6 +45,12 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// The longest that a call may take, whatever its caller wants.
     pub longest: Duration,
+    /// How many unary calls are under way at most; more are refused.
+    pub unary_calls: usize,
+    /// How many streams are open at most; more are refused.
+    pub streams: usize,
+    /// After how long a connection is ended, its calls excepted, so that callers spread anew; none for never.
+    pub connection_age: Option<Duration>,
     /// Who is told how calls go.
     pub telemetry: Telemetry,
     /// Who may call.
@@ -102,6 +109,9 @@ impl Default for ServerConfig {
             cors_origins: Vec::new(),
             drain: Duration::from_secs(5),
             longest: Duration::from_secs(600),
+            unary_calls: 1024,
+            streams: 4096,
+            connection_age: None,
             telemetry: Telemetry::default(),
             guard: Guard::default(),
             tls: None,
@@ -161,7 +171,11 @@ impl Server {
             .clone()
             .routes();
 
-        let router = tonic::transport::Server::builder()
+        let mut builder = tonic::transport::Server::builder();
+        if let Some(age) = config.connection_age {
+            builder = builder.max_connection_age(age);
+        }
+        let router = builder
             .accept_http1(true)
             .initial_stream_window_size(4 * 1024 * 1024)
             .initial_connection_window_size(8 * 1024 * 1024)
@@ -172,6 +186,8 @@ impl Server {
             .layer(TraceLayer::new(&config.telemetry))
             .layer(DetailsLayer)
             .layer(TimeoutLayer::new(config.longest, |_| true))
+            .layer(InheritLayer)
+            .layer(ShedLayer::new(config.unary_calls, config.streams))
             .layer(GuardLayer::new(config.guard))
             .add_routes(all);
 

@@ -3,14 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pathway_rpc::{PeerSettings, ResilienceSettings, ServerSettings};
 use pathway_runtime::SecuritySettings;
 use pathway_store::{StoreConfig, StoreSettings};
 use pathway_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// The commented defaults, with every key that there is.
-pub(crate) const DEFAULTS: &str =
-    concat!(include_str!("../default.toml"), include_str!("../../../libs/runtime/security.toml"));
+pub(crate) const DEFAULTS: &str = concat!(
+    include_str!("../default.toml"),
+    include_str!("../../../libs/runtime/resilience.toml"),
+    include_str!("../../../libs/runtime/server.toml"),
+    include_str!("../../../libs/runtime/security.toml")
+);
 
 /// What analytics takes.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,8 +33,12 @@ pub struct Config {
     pub store: StoreSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
+    /// How calls are served.
+    pub server: ServerSettings,
     /// Who may call.
     pub security: SecuritySettings,
+    /// How targets are called.
+    pub resilience: ResilienceSettings,
     /// Looking for what comes again.
     pub recurring: RecurringConfig,
     /// Following figures.
@@ -61,9 +70,9 @@ pub struct WatchConfig {
 #[serde(deny_unknown_fields)]
 pub struct PeersConfig {
     /// The records.
-    pub datasync: String,
+    pub datasync: PeerSettings,
     /// The notices.
-    pub notifications: String,
+    pub notifications: PeerSettings,
 }
 
 // === impl Config ===

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pathway_finance::{Currency, Period};
 use pathway_kernel::{Clock, Fault};
-use pathway_rpc::{ChannelConfig, Listener, Readiness, Routes, ServerConfig, Target};
+use pathway_rpc::{Listener, Readiness, Routes, ServerConfig, ServerSettings, Target};
 use pathway_runtime::{Component, Env, Security};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,7 @@ pub struct Analytics {
     figures: Figures,
     follower: Follower,
     security: Security,
+    serving: ServerSettings,
     sweeper: Sweeper,
     messenger: Messenger,
     cors_origins: Vec<String>,
@@ -93,12 +94,12 @@ impl Component for Analytics {
             .map_err(|error| AnalyticsError::invalid("default_currency", error.to_string()))?;
         let datasync = match deps.datasync {
             Some(target) => target,
-            None => Target::parse(&config.peers.datasync)?,
+            None => Target::parse(&config.peers.datasync.url)?,
         };
         let security = Security::open(Self::NAME, &config.security, &deps.env.clock)?;
         let notifications = match deps.notifications {
             Some(target) => target,
-            None => Target::parse(&config.peers.notifications)?,
+            None => Target::parse(&config.peers.notifications.url)?,
         };
         let store = Store::open(&config.store_config()).await?;
         store.tell(&deps.env.telemetry);
@@ -113,15 +114,18 @@ impl Component for Analytics {
             closing: CancellationToken::new(),
         };
         let dialer = deps.env.dialer(Self::NAME);
-        let channel = security.channel(&dialer, "datasync", datasync, ChannelConfig::default());
+        let ways = config.resilience.of(&config.peers.datasync.resilience, "peers.datasync.resilience")?;
+        let channel = security.channel(&dialer, "datasync", datasync, ways);
         let follower = Follower::new(channel, figures.clone(), deps.env.rng.clone());
         let outgoing = Outgoing::default();
         let sweeper =
             Sweeper::new(figures.store.clone(), figures.clock.clone(), &config.recurring, outgoing.clone());
-        let channel = security.channel(&dialer, "notifications", notifications, ChannelConfig::default());
+        let own = &config.peers.notifications.resilience;
+        let ways = config.resilience.of(own, "peers.notifications.resilience")?;
+        let channel = security.channel(&dialer, "notifications", notifications, ways);
         let messenger = Messenger::new(channel, figures.store.clone(), outgoing, deps.env.rng.clone());
-        let cors_origins = config.cors_origins;
-        Ok(Self { env: deps.env, figures, follower, security, sweeper, messenger, cors_origins })
+        let (serving, cors_origins) = (config.server, config.cors_origins);
+        Ok(Self { env: deps.env, figures, follower, security, serving, sweeper, messenger, cors_origins })
     }
 
     fn routes(&self) -> Routes {
@@ -142,7 +146,7 @@ impl Component for Analytics {
             guard: self.security.guard(),
             tls: self.security.tls(),
             readiness: self.readiness(),
-            ..ServerConfig::default()
+            ..self.serving.config()
         };
         let (routes, closing) = (self.routes(), self.figures.closing.clone());
         let tasks = TaskTracker::new();

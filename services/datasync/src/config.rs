@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pathway_rpc::ServerSettings;
 use pathway_runtime::SecuritySettings;
 use pathway_store::{StoreConfig, StoreSettings};
 use pathway_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// The commented defaults, with every key that there is.
-pub(crate) const DEFAULTS: &str =
-    concat!(include_str!("../default.toml"), include_str!("../../../libs/runtime/security.toml"));
+pub(crate) const DEFAULTS: &str = concat!(
+    include_str!("../default.toml"),
+    include_str!("../../../libs/runtime/server.toml"),
+    include_str!("../../../libs/runtime/security.toml")
+);
 
 /// What datasync takes.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,6 +32,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
+    /// How calls are served.
+    pub server: ServerSettings,
     /// Who may call.
     pub security: SecuritySettings,
     /// Statement import.

@@ -7,7 +7,7 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use pathway_finance::{Currency, Period};
 use pathway_kernel::{Clock, Fault};
-use pathway_rpc::{Listener, Readiness, Routes, ServerConfig};
+use pathway_rpc::{Listener, Readiness, Routes, ServerConfig, ServerSettings};
 use pathway_runtime::{Component, Env, Security};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ pub struct Datasync {
     env: Env,
     records: Records,
     security: Security,
+    serving: ServerSettings,
     cors_origins: Vec<String>,
 }
 
@@ -89,7 +90,7 @@ impl Component for Datasync {
             written: watch::Sender::new(head),
             closing: CancellationToken::new(),
         };
-        Ok(Self { env, records, security, cors_origins: config.cors_origins })
+        Ok(Self { env, records, security, serving: config.server, cors_origins: config.cors_origins })
     }
 
     fn routes(&self) -> Routes {
@@ -110,7 +111,7 @@ impl Component for Datasync {
             guard: self.security.guard(),
             tls: self.security.tls(),
             readiness: self.readiness(),
-            ..ServerConfig::default()
+            ..self.serving.config()
         };
         let closing = self.records.closing.clone();
         let told = async move {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pathway_kernel::{Clock, Fault, Violation};
 use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
-use pathway_rpc::{Listener, Readiness, Routes, ServerConfig};
+use pathway_rpc::{Listener, Readiness, Routes, ServerConfig, ServerSettings};
 use pathway_runtime::{Component, Env, Security};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ pub struct Notifications {
     notices: Notices,
     courier: Courier,
     security: Security,
+    serving: ServerSettings,
     cors_origins: Vec<String>,
 }
 
@@ -66,7 +67,8 @@ impl Component for Notifications {
             push_key,
             closing: CancellationToken::new(),
         };
-        Ok(Self { env, notices, courier, security, cors_origins: config.cors_origins })
+        let (serving, cors_origins) = (config.server, config.cors_origins);
+        Ok(Self { env, notices, courier, security, serving, cors_origins })
     }
 
     fn routes(&self) -> Routes {
@@ -87,7 +89,7 @@ impl Component for Notifications {
             guard: self.security.guard(),
             tls: self.security.tls(),
             readiness: self.readiness(),
-            ..ServerConfig::default()
+            ..self.serving.config()
         };
         let server = self.env.server(config, self.routes());
         let closing = self.notices.closing.clone();

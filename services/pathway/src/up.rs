@@ -14,7 +14,7 @@ use pathway_datasync::Datasync;
 use pathway_kernel::{Clock, Code, Fault};
 use pathway_notifications::Notifications;
 use pathway_processor::{Peers, Processor};
-use pathway_rpc::{Listener, Readiness, Routes, ServerConfig, Target, memory};
+use pathway_rpc::{Listener, Readiness, Routes, ServerConfig, ServerSettings, Target, memory};
 use pathway_runtime::{
     Arguments, Claim, ClaimError, Component, ConfigError, Env, Security, SecuritySettings, check_exposure,
     environment, init_telemetry, load, load_table, shutdown_signal,
@@ -48,13 +48,18 @@ pub struct AllInOne {
 struct Config {
     /// The origins of web pages that may call.
     cors_origins: Vec<String>,
+    /// How calls are served.
+    server: ServerSettings,
     /// Who may call.
     security: SecuritySettings,
 }
 
 /// The commented defaults, with every key that there is.
-const DEFAULTS: &str =
-    concat!(include_str!("../default.toml"), include_str!("../../../libs/runtime/security.toml"));
+const DEFAULTS: &str = concat!(
+    include_str!("../default.toml"),
+    include_str!("../../../libs/runtime/server.toml"),
+    include_str!("../../../libs/runtime/security.toml")
+);
 
 /// How long all of them may take to end.
 const END_WITHIN: Duration = Duration::from_secs(10);
@@ -176,7 +181,7 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
         cors_origins: config.cors_origins,
         guard: security.guard(),
         tls: security.tls(),
-        ..ServerConfig::default()
+        ..config.server.config()
     };
     let serving = tokio::spawn(all.serve(listener, front, shutdown.clone()));
     if args.demo {

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use pathway_rpc::{PeerSettings, ResilienceSettings, ServerSettings};
 use pathway_runtime::SecuritySettings;
 use pathway_store::{StoreConfig, StoreSettings};
 use pathway_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// The commented defaults, with every key that there is.
-pub(crate) const DEFAULTS: &str =
-    concat!(include_str!("../default.toml"), include_str!("../../../libs/runtime/security.toml"));
+pub(crate) const DEFAULTS: &str = concat!(
+    include_str!("../default.toml"),
+    include_str!("../../../libs/runtime/resilience.toml"),
+    include_str!("../../../libs/runtime/server.toml"),
+    include_str!("../../../libs/runtime/security.toml")
+);
 
 /// What the processor takes.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,8 +35,12 @@ pub struct Config {
     pub store: StoreSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
+    /// How calls are served.
+    pub server: ServerSettings,
     /// Who may call.
     pub security: SecuritySettings,
+    /// How targets are called.
+    pub resilience: ResilienceSettings,
     /// The topics.
     pub topics: TopicsSettings,
     /// The pathways.
@@ -91,24 +100,36 @@ pub struct OutboundConfig {
     /// Files that hold the values of headers, by name.
     pub secrets: BTreeMap<String, PathBuf>,
     /// gRPC servers, by name.
-    pub grpc: BTreeMap<String, String>,
+    pub grpc: BTreeMap<String, PeerSettings>,
 }
 
 /// Where the other services are.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeersConfig {
     /// The records.
-    pub datasync: String,
+    pub datasync: PeerSettings,
     /// The figures.
-    pub analytics: String,
+    pub analytics: PeerSettings,
     /// The notices.
-    pub notifications: String,
+    pub notifications: PeerSettings,
+}
+
+/// What the tools call, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Calls<'a> {
+    pub(crate) outbound: &'a OutboundConfig,
+    pub(crate) peers: &'a PeersConfig,
+    pub(crate) resilience: &'a ResilienceSettings,
 }
 
 // === impl Config ===
 
 impl Config {
+    pub(crate) const fn calls(&self) -> Calls<'_> {
+        Calls { outbound: &self.outbound, peers: &self.peers, resilience: &self.resilience }
+    }
+
     pub(crate) fn store_config(&self) -> StoreConfig {
         self.store.of("processor", &self.data_dir)
     }

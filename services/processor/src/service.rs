@@ -7,14 +7,17 @@ use pathway_engine::{Definition, DefinitionError, Pathway, Rehearsal, Tools, Tra
 use pathway_finance::{Currency, TimeZone};
 use pathway_kernel::{Fault, Violation};
 use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
-use pathway_rpc::{ChannelConfig, Dialer, Listener, Readiness, Routes, ServerConfig, Target};
+use pathway_rpc::{
+    Channel, Dialer, Listener, PeerSettings, Readiness, ResilienceSettings, Routes, ServerConfig,
+    ServerSettings, Target,
+};
 use pathway_runtime::{Component, Env, Security};
 use pathway_topics::{Topics, TopicsConfig};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, DEFAULTS, ExecutionsConfig, OutboundConfig};
+use crate::config::{Calls, Config, DEFAULTS, ExecutionsConfig, OutboundConfig, PeersConfig};
 use crate::error::ProcessorError;
 use crate::grpc;
 use crate::journal::StoredJournal;
@@ -39,6 +42,7 @@ pub struct Processor {
     env: Env,
     executions: ExecutionsConfig,
     security: Security,
+    serving: ServerSettings,
     cors_origins: Vec<String>,
 }
 
@@ -91,9 +95,9 @@ impl Component for Processor {
         let peers = match deps.peers {
             Some(peers) => peers,
             None => Peers {
-                datasync: Target::parse(&config.peers.datasync)?,
-                analytics: Target::parse(&config.peers.analytics)?,
-                notifications: Target::parse(&config.peers.notifications)?,
+                datasync: Target::parse(&config.peers.datasync.url)?,
+                analytics: Target::parse(&config.peers.analytics.url)?,
+                notifications: Target::parse(&config.peers.notifications.url)?,
             },
         };
         let security = Security::open(Self::NAME, &config.security, &deps.env.clock)?;
@@ -102,7 +106,7 @@ impl Component for Processor {
         let journal = Arc::new(StoredJournal::new(store.clone(), deps.env.clock.clone()));
         let home = Home::default();
         let dialer = deps.env.dialer(Self::NAME);
-        let tools = tools(&dialer, peers, &security, reader, &config.outbound, home.clone())?
+        let tools = tools(&dialer, peers, &security, reader, config.calls(), home.clone())?
             .with_breakers(dialer.breakers().clone())
             .with_rng(deps.env.rng.clone())
             .with_journal(journal);
@@ -131,6 +135,7 @@ impl Component for Processor {
             env: deps.env,
             executions: config.executions,
             security,
+            serving: config.server,
             cors_origins: config.cors_origins,
         })
     }
@@ -167,7 +172,7 @@ impl Component for Processor {
             guard: self.security.guard(),
             tls: self.security.tls(),
             readiness: self.readiness(),
-            ..ServerConfig::default()
+            ..self.serving.config()
         };
         let told = async move {
             shutdown.cancelled().await;
@@ -187,10 +192,17 @@ fn tools(
     peers: Peers,
     security: &Security,
     reader: Reader,
-    outbound: &OutboundConfig,
+    calls: Calls<'_>,
     home: Home,
 ) -> Result<Tools, Fault> {
-    let channel = |name, target| security.channel(dialer, name, target, ChannelConfig::default());
+    let Calls { outbound, peers: settings, resilience } = calls;
+    let channel = |name, target, own: &PeerSettings| -> Result<Channel, Fault> {
+        let config = resilience.of(&own.resilience, &format!("peers.{name}.resilience"))?;
+        Ok(security.channel(dialer, name, target, config))
+    };
+    let datasync = channel("datasync", peers.datasync, &settings.datasync)?;
+    let analytics = channel("analytics", peers.analytics, &settings.analytics)?;
+    let notifications = channel("notifications", peers.notifications, &settings.notifications)?;
     let allowed: Vec<Network> =
         outbound.allow.iter().map(|network| network.parse()).collect::<Result<_, OutboundError>>()?;
     let client = Client::new(Guard::new(allowed), ClientConfig::default());
@@ -198,11 +210,11 @@ fn tools(
         .with(Arc::new(Transform))
         .with(Arc::new(SubPathway(home.clone())))
         .with(Arc::new(Publish(home)))
-        .with(Arc::new(GrpcCall::new(dialer, &outbound.grpc)?))
+        .with(Arc::new(GrpcCall::new(dialer, &outbound.grpc, resilience)?))
         .with(Arc::new(HttpRequest::new(client, Secrets(outbound.secrets.clone()))))
-        .with(Arc::new(DatasyncWrite::new(channel("datasync", peers.datasync), reader)))
-        .with(Arc::new(AnalyticsApply::new(channel("analytics", peers.analytics))))
-        .with(Arc::new(NotificationsSend::new(channel("notifications", peers.notifications))));
+        .with(Arc::new(DatasyncWrite::new(datasync, reader)))
+        .with(Arc::new(AnalyticsApply::new(analytics)))
+        .with(Arc::new(NotificationsSend::new(notifications)));
     Ok(tools)
 }
 
@@ -231,7 +243,9 @@ fn tools_of_nobody() -> Result<Tools, Fault> {
     let peers = Peers { datasync: nowhere.clone(), analytics: nowhere.clone(), notifications: nowhere };
     let reader = Reader { currency: Currency::parse("USD").map_err(Fault::internal)?, zone: TimeZone::utc() };
     let (dialer, security) = (Dialer::default(), Security::none());
-    tools(&dialer, peers, &security, reader, &OutboundConfig::default(), Home::default())
+    let (outbound, settings) = (OutboundConfig::default(), PeersConfig::default());
+    let calls = Calls { outbound: &outbound, peers: &settings, resilience: &ResilienceSettings::default() };
+    tools(&dialer, peers, &security, reader, calls, Home::default())
 }
 
 fn wrong(mistakes: Vec<DefinitionError>) -> Fault {

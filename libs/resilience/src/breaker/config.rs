@@ -42,6 +42,13 @@ impl BreakerConfig {
     }
 }
 
+impl BreakerConfig {
+    /// A language model's: 5 failures, 30 s. It is asked seldom and each question is dear, so it rests long.
+    pub const LLM: Self = Self::consecutive(5, Duration::from_secs(30), 3);
+    /// A reader of documents': 3 failures, 60 s.
+    pub const OCR: Self = Self::consecutive(3, Duration::from_secs(60), 3);
+}
+
 impl Default for BreakerConfig {
     /// A mesh peer's and a store's: 10 failures in a row, or half of at least 20 calls within 30 s; half a second to 15 s; 3 probes.
     fn default() -> Self {

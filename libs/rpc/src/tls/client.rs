@@ -28,7 +28,11 @@ pub struct ClientTls(Arc<Reloaded<ClientConfig>>);
 
 /// Connects to `https://` servers.
 #[derive(Debug, Clone)]
-pub(crate) struct TlsConnector(pub(crate) ClientTls);
+pub(crate) struct TlsConnector {
+    tls: ClientTls,
+    /// Who the server has to prove to be: the connection is to an address, which says nothing of that.
+    host: String,
+}
 
 // === impl ClientTls ===
 
@@ -76,10 +80,10 @@ impl ClientTls {
         Ok(Self(Arc::new(Reloaded::new(files, every, make)?)))
     }
 
-    async fn connect(self, uri: Uri) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+    async fn connect(self, name: String, uri: Uri) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
         let no_host = || io::Error::new(io::ErrorKind::InvalidInput, "the server's URL has no host");
         let host = uri.host().ok_or_else(no_host)?.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| no_host())?;
+        let name = ServerName::try_from(name).map_err(|_| no_host())?;
         let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(443))).await?;
         stream.set_nodelay(true)?;
         let connector = tokio_rustls::TlsConnector::from(self.0.current());
@@ -95,6 +99,13 @@ impl fmt::Debug for ClientTls {
 
 // === impl TlsConnector ===
 
+impl TlsConnector {
+    /// Connects to servers that prove to be `host`, a name or an address without brackets.
+    pub(crate) fn new(tls: ClientTls, host: &str) -> Self {
+        Self { tls, host: host.to_owned() }
+    }
+}
+
 impl Service<Uri> for TlsConnector {
     type Response = TokioIo<TlsStream<TcpStream>>;
     type Error = io::Error;
@@ -105,6 +116,6 @@ impl Service<Uri> for TlsConnector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.0.clone().connect(uri))
+        Box::pin(self.tls.clone().connect(self.host.clone(), uri))
     }
 }

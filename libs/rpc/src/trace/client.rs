@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use opentelemetry::KeyValue;
 use pathway_telemetry::{SPANS, Telemetry};
-use tonic::body::Body;
 use tower::{Layer, Service};
 use tracing::{Span, field};
 
@@ -54,7 +53,7 @@ impl ClientTraceLayer {
         Self { instruments, peer: Arc::clone(name), address, port, propagates: telemetry.propagates() }
     }
 
-    fn span(&self, method: &'static Method, request: &Request<Body>) -> Span {
+    fn span<A>(&self, method: &'static Method, request: &Request<A>) -> Span {
         let previous = request.headers().get(PREVIOUS_ATTEMPTS);
         let previous = previous.and_then(|count| count.to_str().ok()?.parse::<u32>().ok());
         tracing::info_span!(
@@ -85,9 +84,9 @@ impl<S> Layer<S> for ClientTraceLayer {
 
 // === impl ClientTrace ===
 
-impl<S, B> Service<Request<Body>> for ClientTrace<S>
+impl<S, A, B> Service<Request<A>> for ClientTrace<S>
 where
-    S: Service<Request<Body>, Response = Response<B>>,
+    S: Service<Request<A>, Response = Response<B>>,
 {
     type Response = Response<Ended<B>>;
     type Error = S::Error;
@@ -97,7 +96,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let method = methods::of(request.uri().path());
         let call = Call::begin(self.layer.span(method, &request), method, &self.layer.instruments);
         let answer = call.span.in_scope(|| {

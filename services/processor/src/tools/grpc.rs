@@ -22,12 +22,12 @@ use futures_util::stream::iter;
 use http::uri::PathAndQuery;
 use pathway_engine::{ArgSpec, CallContext, Effect, Kind, Tool, ToolFuture, ToolItem};
 use pathway_kernel::{Check, Code, Fault, Violation, stable_id};
-use pathway_rpc::{Channel, ChannelConfig, Dialer, Target, from_status};
+use pathway_rpc::{Channel, Dialer, PeerSettings, ResilienceSettings, Target, from_status, is_unserved};
 use prost_reflect::{DynamicMessage, MethodDescriptor, SerializeOptions};
 use serde_json::{Number, Value};
 use tonic::client::Grpc;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
-use tonic::{ConnectError, Request, Status};
+use tonic::{Request, Status};
 
 use super::{request, text};
 use codec::DynamicCodec;
@@ -52,10 +52,15 @@ const SIDE_BY_SIDE: usize = 32;
 
 impl GrpcCall {
     /// Calls these servers, each `http://HOST:PORT`, by name.
-    pub(crate) fn new(dialer: &Dialer, servers: &BTreeMap<String, String>) -> Result<Self, Fault> {
-        let server = |(name, url): (&String, &String)| {
-            let channel =
-                dialer.channel(&format!("grpc/{name}"), Target::parse(url)?, ChannelConfig::default());
+    pub(crate) fn new(
+        dialer: &Dialer,
+        servers: &BTreeMap<String, PeerSettings>,
+        resilience: &ResilienceSettings,
+    ) -> Result<Self, Fault> {
+        let server = |(name, server): (&String, &PeerSettings)| {
+            let own = format!("outbound.grpc.{name}.resilience");
+            let config = resilience.of(&server.resilience, &own)?;
+            let channel = dialer.channel(&format!("grpc/{name}"), Target::parse(&server.url)?, config);
             Ok((name.clone(), Server { methods: Methods::new(channel.clone()), channel }))
         };
         Ok(Self { servers: servers.iter().map(server).collect::<Result<_, Fault>>()? })
@@ -141,7 +146,7 @@ async fn call(
 
 /// The failure, told so that the journal can rely on it: what is UNAVAILABLE was not done.
 fn fault(status: Status) -> Fault {
-    let broke_off = status.source().is_some() && !is_connect_error(&status);
+    let broke_off = status.source().is_some_and(|source| !is_unserved(source));
     match status.code() {
         _ if broke_off && status.code() != tonic::Code::DeadlineExceeded => {
             let message = "the connection broke before the answer was there";
@@ -154,17 +159,6 @@ fn fault(status: Status) -> Fault {
         }
         _ => from_status(status),
     }
-}
-
-fn is_connect_error(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        if error.is::<ConnectError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// The service and the method of `package.Service/Method`.

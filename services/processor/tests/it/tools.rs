@@ -256,7 +256,7 @@ async fn any_method_of_a_server_is_called_by_what_it_says_about_itself() {
     let routes = Routes::default().add(NotificationsServiceServer::new(other.clone()));
     tokio::spawn(Server::new(ServerConfig::default(), routes).serve(listener, std::future::pending()));
     let service = start(&directory, &script, |config| {
-        config.outbound.grpc = BTreeMap::from([("neighbour".to_owned(), address)]);
+        config.outbound.grpc = BTreeMap::from([("neighbour".to_owned(), address.into())]);
     })
     .await;
     let nodes = "  call: { use: grpc.call, with: { server: neighbour, method: '${input.method}', message: '${input.message}' } }\n  tell: { use: notifications.send, needs: [call], with: { notice: { user_id: '${input.user}', title: '${string(size(nodes.call.results))}' } } }\n";
