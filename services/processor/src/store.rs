@@ -11,7 +11,7 @@ use pathway_topics::Topics;
 
 use crate::error::ProcessorError;
 pub(crate) use calls::{Reserving, Stood, answer_in, reserve_in};
-pub(crate) use dead_letters::{DeadLetter, Group, LetterFilter, Resolution};
+pub(crate) use dead_letters::{DeadLetter, Group, LetterFilter, Resolution, resolve_in};
 pub(crate) use executions::{Execution, ExecutionFilter, NodeRecord, Status, Trim};
 pub(crate) use pathways::{Activation, Origin, Start, Version};
 pub(crate) use replays::{Replay, ReplayState, ReplayStep, is_replay};

@@ -1,7 +1,7 @@
 //! Dead letters: what failed for good, and what became of it.
 
 use pathway_kernel::{Code, Violation};
-use pathway_store::{Row, Val};
+use pathway_store::{Row, Tx, Val};
 use prost::Message as _;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -173,19 +173,7 @@ impl Store {
         resolution: Resolution,
         now_us: i64,
     ) -> Result<Vec<bool>, ProcessorError> {
-        self.db
-            .write(move |tx| {
-                let (name, reason) = match &resolution {
-                    Resolution::Redriven => ("redriven", ""),
-                    Resolution::Discarded { reason } => ("discarded", reason.as_str()),
-                };
-                let resolve = |id: &Uuid| {
-                    let row = [id.into_bytes().into(), name.into(), reason.into(), now_us.into()];
-                    Ok(tx.execute(RESOLVE, &row)? > 0)
-                };
-                ids.iter().map(resolve).collect()
-            })
-            .await
+        self.db.write(move |tx| resolve_in(tx, &ids, &resolution, now_us)).await
     }
 }
 
@@ -195,6 +183,24 @@ impl LetterFilter {
     fn values(&self) -> [Val; 4] {
         [&self.pathway, &self.node, &self.code, &self.reason].map(Val::from)
     }
+}
+
+/// Within another transaction; answers for each whether it waited until then.
+pub(crate) fn resolve_in(
+    tx: &mut Tx<'_>,
+    ids: &[Uuid],
+    resolution: &Resolution,
+    now_us: i64,
+) -> Result<Vec<bool>, ProcessorError> {
+    let (name, reason) = match resolution {
+        Resolution::Redriven => ("redriven", ""),
+        Resolution::Discarded { reason } => ("discarded", reason.as_str()),
+    };
+    let resolve = |id: &Uuid| {
+        let row = [id.into_bytes().into(), name.into(), reason.into(), now_us.into()];
+        Ok(tx.execute(RESOLVE, &row)? > 0)
+    };
+    ids.iter().map(resolve).collect()
 }
 
 pub(super) fn dead_letter_row(letter: &DeadLetter) -> Result<Vec<Val>, ProcessorError> {

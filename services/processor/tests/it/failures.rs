@@ -117,6 +117,30 @@ fn code(result: &api::redrive_result::Result) -> Code {
 }
 
 #[tokio::test]
+async fn a_letter_that_is_named_twice_is_redriven_once() {
+    let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
+    let service = Service::start(&directory, script.serve()).await;
+    script.state().poison = Some("1".to_owned());
+    let results = publish(&service.client, vec![purchase("u", "1")]).await;
+    processed(&service.client, &results).await;
+    let letter = dead_letters(&service.client).await.remove(0);
+    script.state().poison = None;
+    let item = || api::Redrive { id: letter.id.clone(), data: None };
+    let (both, alone) =
+        tokio::join!(redrive(&service.client, vec![item(), item()]), redrive(&service.client, vec![item()]));
+    let all = [both, alone].concat();
+    let redriven = all.iter().filter_map(|result| match result {
+        api::redrive_result::Result::Redriven(event) => event.position.map(Item::Accepted),
+        api::redrive_result::Result::Error(_) => None,
+    });
+    let redriven: Vec<Item> = redriven.collect();
+    assert_eq!(redriven.len(), 1, "{all:?}");
+    processed(&service.client, &redriven).await;
+    assert_eq!(script.state().notices.len(), 1);
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn a_dead_letter_is_redriven_as_it_was_or_corrected_and_waits_no_more() {
     let (directory, script) = (tempfile::tempdir().unwrap(), Script::default());
     let service = Service::start(&directory, script.serve()).await;
