@@ -56,6 +56,13 @@ impl Once {
         Self { method, request_id: request_id.to_ascii_lowercase(), digest, now_us }
     }
 
+    /// The same, among a user's own ids: what another has used stands in nobody's way, and nobody learns of it.
+    #[must_use]
+    pub fn of(mut self, user_id: &str) -> Self {
+        self.request_id = format!("{user_id}/{}", self.request_id);
+        self
+    }
+
     /// What the same call was answered before, if it was done.
     ///
     /// # Errors

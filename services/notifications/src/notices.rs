@@ -125,7 +125,7 @@ impl Notices {
         call: Option<(&str, &[u8])>,
     ) -> Result<MarkedAll, NotificationsError> {
         let now_us = self.clock.now_us();
-        let once = call.map(|(id, request)| Once::new("MarkAllRead", id, request, now_us));
+        let once = call.map(|(id, request)| Once::new("MarkAllRead", id, request, now_us).of(&user_id));
         let mut marked = self.store.mark_all(user_id, up_to, now_us, once).await?;
         self.feeds.publish(marked.news.take());
         Ok(marked)
