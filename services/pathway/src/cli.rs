@@ -78,14 +78,39 @@ pub struct Global {
     #[arg(long, global = true, env = "PATHWAY_AUTHORITIES", value_name = "FILE")]
     pub authorities: Option<PathBuf>,
     /// The certificate (PEM) to show to servers that ask for one.
-    #[arg(long, global = true, env = "PATHWAY_CERTIFICATE", value_name = "FILE", requires = "key")]
+    #[arg(
+        long,
+        global = true,
+        env = "PATHWAY_CERTIFICATE",
+        value_name = "FILE",
+        requires = "certificate_key"
+    )]
     pub certificate: Option<PathBuf>,
     /// The certificate's key (PEM).
-    #[arg(long, global = true, env = "PATHWAY_KEY", value_name = "FILE", requires = "certificate")]
-    pub key: Option<PathBuf>,
+    #[arg(
+        long,
+        global = true,
+        env = "PATHWAY_CERTIFICATE_KEY",
+        value_name = "FILE",
+        requires = "certificate"
+    )]
+    pub certificate_key: Option<PathBuf>,
     /// Print one JSON document to standard output and nothing else there.
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+// === impl Global ===
+
+impl Global {
+    /// Where calls go, for people.
+    fn servers(&self) -> String {
+        let others = [&self.datasync_server, &self.analytics_server, &self.notifications_server];
+        let all: Vec<&str> = std::iter::once(self.server.as_str())
+            .chain(others.into_iter().flatten().map(String::as_str))
+            .collect();
+        all.join(", ")
+    }
 }
 
 fn token_of_environment() -> Option<SecretString> {
@@ -324,7 +349,7 @@ impl Global {
             token: None,
             authorities: None,
             certificate: None,
-            key: None,
+            certificate_key: None,
             json: false,
         }
     }
@@ -348,7 +373,7 @@ pub fn run(cli: Cli) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let server = cli.global.server.clone();
+    let server = cli.global.servers();
     match runtime.block_on(dispatch(cli)) {
         Ok(code) => code,
         Err(fault) if fault.reason() == OUTPUT_CLOSED => ExitCode::SUCCESS,

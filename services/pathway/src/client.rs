@@ -128,7 +128,7 @@ impl Operators {
 fn security(global: &Global) -> Result<Security, Fault> {
     let token = global.token.as_ref().map(|token| Credentials::fixed(token.expose_secret()));
     let credentials = global.token_file.as_ref().map(Credentials::file).or(token).transpose()?;
-    let pair = global.certificate.clone().zip(global.key.clone());
+    let pair = global.certificate.clone().zip(global.certificate_key.clone());
     let pair = pair.map(|(certificate, key)| Pair { certificate, key });
     Security::of_a_client(credentials, global.authorities.clone(), pair)
 }

@@ -69,7 +69,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Publish) -> Result<Exi
     }
     if ended.is_ok() && args.wait {
         ended = wait(mesh, &args.topic, &report, Duration::from_secs(args.timeout)).await;
-        match failed(mesh, &report).await {
+        match failed(mesh, &args.topic, &report).await {
             Ok(failed) => report.failed = failed,
             Err(fault) => ended = ended.and(Err(fault)),
         }
@@ -102,7 +102,7 @@ async fn send_input(mesh: &Mesh, args: &Publish, report: &mut Report) -> Result<
 }
 
 /// Which of the accepted events are dead letters by now. They are the newest, so reading ends with the first page that has none of them.
-pub(crate) async fn failed(mesh: &Mesh, report: &Report) -> Result<Vec<DeadLetter>, Fault> {
+pub(crate) async fn failed(mesh: &Mesh, topic: &str, report: &Report) -> Result<Vec<DeadLetter>, Fault> {
     let (mut found, mut page_token) = (Vec::new(), String::new());
     loop {
         let message = ListDeadLettersRequest { page_size: 1000, page_token, ..Default::default() };
@@ -110,7 +110,8 @@ pub(crate) async fn failed(mesh: &Mesh, report: &Report) -> Result<Vec<DeadLette
             || async { answer(mesh.processor.clone().list_dead_letters(request(message.clone())).await) };
         let page = retrying(call).await?;
         let is_ours = |letter: &DeadLetter| {
-            letter.position.is_some_and(|place| report.positions.contains(&(place.partition, place.offset)))
+            let is_among = |place: EventPosition| report.positions.contains(&(place.partition, place.offset));
+            letter.topic == topic && letter.position.is_some_and(is_among)
         };
         let before = found.len();
         found.extend(page.dead_letters.into_iter().filter(is_ours));

@@ -67,7 +67,7 @@ pub(super) async fn redrive_all(mesh: &Mesh, out: &Output, args: &Redrive) -> Re
     let (mut waited, mut again) = (Ok(()), 0);
     for (topic, report) in &reports {
         waited = waited.and(wait(mesh, topic, report, Duration::from_secs(args.timeout)).await);
-        again += failed(mesh, report).await?.len();
+        again += failed(mesh, topic, report).await?.len();
     }
     let reasons: Vec<Value> =
         refused.iter().map(|(id, fault)| json!({"id": id, "reason": fault.message()})).collect();
