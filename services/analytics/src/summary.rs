@@ -5,8 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pathway_finance::{
-    CivilDate, Currency, DEFAULT_THRESHOLDS, Money, Overflow, Period, Totals, change_percent, days, passed,
-    projected,
+    CivilDate, Currency, Money, Overflow, Period, Totals, change_percent, days, passed, projected,
 };
 
 use crate::error::AnalyticsError;
@@ -214,15 +213,19 @@ impl Summary {
     }
 }
 
+/// The threshold that is the limit itself, in per cent.
+const WHOLE: i64 = 100;
+
 // === impl Level ===
 
 impl Level {
-    fn of(spent: i64, limit: i64) -> Self {
-        let [warning, over] = DEFAULT_THRESHOLDS;
-        match (passed(spent, limit, over), passed(spent, limit, warning)) {
-            (true, _) => Self::Over,
-            (false, true) if limit > 0 => Self::Warning,
-            (false, _) => Self::Good,
+    /// Over at the limit itself, whatever the budget alerts at; a warning from the lowest of its thresholds on.
+    fn of(spent: i64, limit: i64, thresholds: &[i64]) -> Self {
+        let is_warned = |limit| thresholds.iter().any(|threshold| passed(spent, limit, *threshold));
+        match limit {
+            _ if passed(spent, limit, WHOLE) => Self::Over,
+            1.. if is_warned(limit) => Self::Warning,
+            _ => Self::Good,
         }
     }
 }
@@ -242,10 +245,10 @@ impl BudgetStatus {
         let allowance = remaining.max(0) / (days_total - days_elapsed + 1);
         let money = |minor| Money::new(minor, standing.limit.currency());
         Ok(Self {
-            level: Level::of(spent, limit),
+            level: Level::of(spent, limit, &standing.thresholds),
             remaining: money(remaining),
             projected: money(expected),
-            projected_level: Level::of(expected, limit),
+            projected_level: Level::of(expected, limit, &standing.thresholds),
             daily_allowance: money(allowance),
             days_elapsed,
             days_total,
@@ -286,6 +289,19 @@ mod tests {
         assert_eq!(status(10_000, 10_000, "2026-11-30").level, Level::Over);
         assert_eq!(status(0, 0, "2026-11-30").level, Level::Good, "nothing of nothing");
         assert_eq!(status(1, 0, "2026-11-30").level, Level::Over);
+    }
+
+    #[test]
+    fn a_budget_with_thresholds_of_its_own_warns_from_the_lowest_on() {
+        let level = |spent| {
+            let standing =
+                Standing { thresholds: vec![50, 90, 120], ..standing(spent, 10_000, "2026-11-30") };
+            BudgetStatus::of(&standing).unwrap().level
+        };
+        assert_eq!(
+            [4999, 5000, 9999, 10_000].map(level),
+            [Level::Good, Level::Warning, Level::Warning, Level::Over]
+        );
     }
 
     #[test]
