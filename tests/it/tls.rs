@@ -49,7 +49,9 @@ fn replace(path: &Path, content: &str) {
 fn pathway(services: &Services, files: &Files, token: Option<&str>, args: &[&str]) -> Run {
     let mut command = services.pathway_command(args);
     command.env_remove("PATHWAY_TOKEN").env("PATHWAY_AUTHORITIES", files.path("ca.pem"));
-    command.env("PATHWAY_CERTIFICATE", files.path("tls.pem")).env("PATHWAY_KEY", files.path("tls.key"));
+    command
+        .env("PATHWAY_CERTIFICATE", files.path("tls.pem"))
+        .env("PATHWAY_CERTIFICATE_KEY", files.path("tls.key"));
     if let Some(token) = token {
         command.env("PATHWAY_TOKEN", token);
     }
@@ -96,9 +98,9 @@ fn a_mesh_proves_itself_and_takes_up_renewed_certificates() {
     let _ = publish(&services, "t1").succeeded();
     let spending = ["spending", "--user", "asha", "--json"];
     let _ = pathway(&services, &files, Some(&asha), &spending).succeeded();
-    for (token, reason) in [(None, "TOKEN_MISSING"), (Some(ravi.as_str()), "NOT_YOUR_DATA")] {
+    for (token, why) in [(None, "needs a token"), (Some(ravi.as_str()), "another user's")] {
         let refused = pathway(&services, &files, token, &spending).failed();
-        assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
     }
     // Without a certificate nobody gets as far as that.
     let mut bare = services.pathway_command(&spending);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use pathway_testkit::{Layout, Services, eventually};
 use serde_json::Value;
 
@@ -82,7 +83,10 @@ async fn one_trace_leads_from_the_publish_through_the_nodes_to_each_store() {
     };
     let mut last = Vec::new();
     eventually("the whole tree is there", || {
-        let lines = tree(&collector.trace(&trace), caller);
+        let mut lines = tree(&collector.trace(&trace), caller);
+        // A publish looks at what waits only once in a while.
+        lines
+            .retain(|line| !line.ends_with("processor CLIENT SELECT topic_partitions; SELECT topic_cursors"));
         if lines != last {
             eprintln!("{}\n", lines.join("\n"));
             last = lines;
@@ -134,7 +138,12 @@ async fn a_batch_of_several_traces_links_to_them_and_each_leads_to_its_nodes() {
 
     let batch = eventually("a batch links to several traces", || {
         let spans = collector.spans();
-        spans.into_iter().find(|seen| seen.span.name == "process transactions" && seen.span.links.len() > 1)
+        // One that was parked while datasync was away has links as well, and did nothing for anybody.
+        let went_well =
+            |seen: &Seen| seen.span.status.as_ref().is_none_or(|status| status.code() != StatusCode::Error);
+        spans.into_iter().find(|seen| {
+            seen.span.name == "process transactions" && seen.span.links.len() > 1 && went_well(seen)
+        })
     });
     let own = hex(&batch.span.trace_id);
     let linked: Vec<String> = batch.span.links.iter().map(|link| hex(&link.trace_id)).collect();
@@ -147,9 +156,13 @@ async fn a_batch_of_several_traces_links_to_them_and_each_leads_to_its_nodes() {
         for expected in ["    processor CONSUMER process transactions", "      processor INTERNAL update"] {
             assert!(lines.iter().any(|line| line == expected), "{}", lines.join("\n"));
         }
-        let spans = collector.trace(&trace);
-        let node = spans.iter().find(|seen| seen.span.name == "update").unwrap();
-        assert_eq!(hex(&node.span.links[0].trace_id), own, "what was done for it is in the batch's trace");
+        // An event that was tried alone before has another `update` in its trace, which did its own work and links nowhere.
+        eventually("what was done for it is in the batch's trace", || {
+            let leads_there = |seen: &Seen| {
+                seen.span.name == "update" && seen.span.links.iter().any(|link| hex(&link.trace_id) == own)
+            };
+            collector.trace(&trace).iter().any(leads_there).then_some(())
+        });
     }
     let calls = eventually("the batch's trace has the calls", || {
         let calls = collector.trace(&own).into_iter().filter(|seen| seen.span.name.ends_with("WriteRecords"));

@@ -55,8 +55,10 @@ pub(super) fn names_things(message: &MessageDescriptor) -> bool {
     message.fields().any(|field| is_thing(field.name()))
 }
 
+/// A `request_id` names the call itself.
 fn is_thing(field: &str) -> bool {
-    field != "user_id" && ["id", "ids", "key", "keys"].iter().any(|end| field.ends_with(end))
+    !["user_id", "request_id"].contains(&field)
+        && ["id", "ids", "key", "keys"].iter().any(|end| field.ends_with(end))
 }
 
 /// A request of one user, which names these things and no others.

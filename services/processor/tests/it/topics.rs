@@ -15,7 +15,7 @@ fn purchases(user: &str, count: usize) -> Vec<api::Event> {
 
 async fn topic(client: &Client) -> api::Topic {
     let answer = client.clone().list_topics(api::ListTopicsRequest {}).await.unwrap().into_inner();
-    answer.topics.into_iter().next().unwrap()
+    answer.topics.into_iter().find(|topic| topic.name == "transactions").unwrap()
 }
 
 #[tokio::test]
