@@ -1,6 +1,6 @@
 //! What every refusal of a server says, whoever refused.
 //!
-//! A handler's fault has its details from [`status`](crate::status). But a call may never reach a handler: a layer sheds it, its time runs out, its message
+//! A handler's fault has its details from [`status`](crate::status()). But a call may never reach a handler: a layer sheds it, its time runs out, its message
 //! is too large or is none, or nobody has such a method. What tonic and the layers say then is a code and a sentence, and a program could only match on the
 //! sentence. So this stands around all of them and completes what passes: a reason in `ErrorInfo`, violations of what could not be read, `RetryInfo` where a
 //! layer said when to come back, and in `RequestInfo` the trace, or where nothing is traced an id that the log of a defect has too.

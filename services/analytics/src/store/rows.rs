@@ -13,7 +13,7 @@ use crate::error::AnalyticsError;
 use crate::fact::{Fact, Line};
 use crate::ledger::{BudgetPeriod, Cell, Purse, Series};
 
-/// A fact of `version, deleted, user_id`, then the columns of [`line`].
+/// A fact of `version, deleted, user_id`, then the columns of [`line()`].
 pub(super) fn fact(row: &Row) -> Result<Fact, AnalyticsError> {
     let line = if row.bool(1)? { None } else { Some(line(row, 3)?) };
     Ok(Fact { version: row.i64(0)?, user_id: row.text(2)?.to_owned(), line })
