@@ -55,6 +55,8 @@ pub struct RecurringConfig {
     pub every_ms: u64,
     /// The most users of one round with changes, and as many with something that may be late; at least 1.
     pub users_per_round: u32,
+    /// The most lines that are looked at in a second, on average; at least 1.
+    pub lines_per_second: u32,
 }
 
 /// How the live stream behaves.
@@ -101,6 +103,11 @@ impl RecurringConfig {
     pub(crate) fn users_per_round(&self) -> i64 {
         i64::from(self.users_per_round.max(1))
     }
+
+    /// How long a look at one line is to take, the rest after it included.
+    pub(crate) fn per_line(&self) -> Duration {
+        Duration::from_secs(1) / self.lines_per_second.max(1)
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +117,7 @@ mod tests {
     #[test]
     fn the_defaults_are_a_configuration() {
         let config: Config = toml::from_str(DEFAULTS).unwrap();
+        assert_eq!(config.recurring.per_line() * 10_000, Duration::from_secs(1));
         assert!(
             matches!(config.store_config(), StoreConfig::Sqlite { path } if path.ends_with("analytics.db"))
         );

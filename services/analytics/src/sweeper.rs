@@ -1,7 +1,8 @@
 //! Looking for what comes again, and for what has not come.
 //!
 //! No change of a record says that something is missing: only the clock does. So a task looks at users again, a few in each round: first those with
-//! a series whose next line may be late, then those whose lines have changed. What a round costs is bounded, whatever the traffic; series are
+//! a series whose next line may be late, then those whose lines have changed. After each the task rests for as long as so many lines are worth, so
+//! that the share of the processor which it takes is bounded, however long histories are and however much comes in; series are
 //! found some time after their lines, which is no loss for what comes once a week at most.
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(crate) struct Sweeper {
     clock: Clock,
     every: Duration,
     users: i64,
+    per_line: Duration,
     outgoing: Outgoing,
 }
 
@@ -29,7 +31,14 @@ pub(crate) struct Sweeper {
 
 impl Sweeper {
     pub(crate) fn new(store: Store, clock: Clock, config: &RecurringConfig, outgoing: Outgoing) -> Self {
-        Self { store, clock, every: config.every(), users: config.users_per_round(), outgoing }
+        Self {
+            store,
+            clock,
+            every: config.every(),
+            users: config.users_per_round(),
+            per_line: config.per_line(),
+            outgoing,
+        }
     }
 
     /// Scans for ever.
@@ -50,11 +59,13 @@ impl Sweeper {
         for user_id in self.store.to_scan(self.clock.now_us(), self.users).await? {
             let now_us = self.clock.now_us();
             let Some(looked) = self.store.load_scan(user_id.clone(), now_us).await? else { continue };
+            let rest = self.per_line * u32::try_from(looked.lines.len()).unwrap_or(u32::MAX);
             let scanned = scan(&user_id, looked.lines, &looked.known, looked.today);
             let announced = self.store.store_scan(user_id, looked.sequence, scanned, now_us).await?;
             if announced.is_some_and(|count| count > 0) {
                 self.outgoing.wake();
             }
+            tokio::time::sleep(rest).await;
         }
         Ok(())
     }

@@ -51,11 +51,12 @@ const LATE: &str = "SELECT user_id FROM recurring WHERE is_settled = 0 AND late_
      GROUP BY user_id ORDER BY MIN(late_until), user_id LIMIT $2";
 const OWNER: &str = "SELECT sequence, time_zone FROM owners WHERE user_id = $1";
 const NEXT_CURRENCY: &str = "SELECT currency FROM facts WHERE user_id = $1 AND currency > $2 AND deleted = 0 ORDER BY currency LIMIT 1";
-/// Kinds 1 and 2 are expenses and income; an amount that is not positive is a refund.
+/// Kinds 1 and 2 are expenses and income; an amount that is not positive is a refund. Ten lines a day of [`DAYS`] are all looked at; whoever has
+/// more is looked at less far back, for memory must not follow the history.
 const LINES: &str =
     "SELECT record_id, live, kind, minor, currency, category, day, merchant, account FROM facts
      WHERE user_id = $1 AND currency = $2 AND day >= $3 AND deleted = 0 AND kind IN (1, 2) AND minor > 0
-     ORDER BY day DESC, record_id DESC LIMIT 20000";
+     ORDER BY day DESC, record_id DESC LIMIT 8192";
 const CLAIM: &str =
     "UPDATE owners SET unscanned = 0, scanned_at_us = $3 WHERE user_id = $1 AND sequence = $2";
 const FORGET: &str = "DELETE FROM recurring WHERE user_id = $1";
