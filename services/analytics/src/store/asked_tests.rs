@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use pathway_finance::{CivilDate, LineKind};
+use pathway_finance::{CivilDate, Currency, LineKind, Money, Period, Totals};
 use pathway_store::testing::Scratch;
 
+use uuid::Uuid;
+
 use super::*;
-use crate::fact::Fact;
+use crate::fact::{Fact, Line};
 use crate::recurring::scan;
-use crate::subject::Subject;
-use crate::summary::Wanted;
+use crate::subject::{State, Subject};
+use crate::summary::{TrendQuestion, Wanted};
+use crate::watch::Look;
 
 pathway_store::suite!(
     what_is_told_is_kept_listed_and_expected,

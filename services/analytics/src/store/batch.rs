@@ -9,14 +9,13 @@ use pathway_finance::{CivilDate, Totals};
 use pathway_store::{Tx, Val};
 use uuid::Uuid;
 
-use super::{ExplainedLine, closing, purchases, rows, told, touched};
+use super::{closing, purchases, rows, told, touched};
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Fact};
 use crate::insight::Insight;
 use crate::ledger::{
     Applied, BudgetPeriod, Budgets, Cell, Known, Ledger, Needs, Owner, Purse, Settled, Standing,
 };
-use crate::subject::Purchase;
 
 const LOCK_OWNER: &str = "INSERT INTO owners (user_id, time_zone, sequence) VALUES ($1, 'UTC', 1)
      ON CONFLICT (user_id) DO UPDATE SET sequence = owners.sequence + 1, unscanned = 1
@@ -25,12 +24,9 @@ const REVISIONS: &str =
     "SELECT category, revision, effective_from, minor, currency, time_zone, period_kind, start_day,
      anchor, length_days, thresholds, rollover, pace, members
      FROM budget_revisions WHERE user_id = $1 ORDER BY category, revision";
-const FIND_FACT: &str =
+pub(super) const FIND_FACT: &str =
     "SELECT version, deleted, user_id, kind, minor, currency, category, day, merchant, account
      FROM facts WHERE record_id = $1";
-const COMPARED: &str = "SELECT record_id, version, kind, minor, currency, category, day, merchant, account FROM facts
-     WHERE user_id = $1 AND currency = $2 AND day >= $3 AND day <= $4 AND category = $5 AND deleted = 0 AND kind = 1 AND minor > 0
-     ORDER BY day DESC, record_id DESC";
 const ANSWERED: &str = "SELECT content FROM insights WHERE record_id = $1 AND version = $2";
 const PURSE: &str = "SELECT gross, refunds, count FROM lifetime_totals WHERE user_id = $1 AND currency = $2";
 const CELL: &str = "SELECT gross, refunds, count FROM day_totals
@@ -172,47 +168,6 @@ pub(super) fn fired_vals(budget: &BudgetPeriod, threshold: i64, notified: bool, 
 pub(super) fn put_fired(tx: &mut Tx<'_>, fired: &[Vec<Val>]) -> Result<(), AnalyticsError> {
     tx.execute_many(PUT_FIRED, fired)?;
     Ok(())
-}
-
-/// A user's lines by their records, in the order of these; without those that count no more.
-pub(super) fn lines(
-    tx: &mut Tx<'_>,
-    user_id: &str,
-    record_ids: &[Uuid],
-) -> Result<Vec<ExplainedLine>, AnalyticsError> {
-    let keys: Vec<[Val; 1]> = record_ids.iter().map(|id| [id.into_bytes().into()]).collect();
-    let mut lines = Vec::new();
-    for (record_id, rows) in record_ids.iter().zip(tx.query_many(FIND_FACT, &keys)?) {
-        let Some(row) = rows.first() else { continue };
-        let Fact { user_id: owner, version, line } = rows::fact(row)?;
-        let line = line.filter(|_| owner == user_id);
-        lines.extend(line.map(|line| ExplainedLine { record_id: *record_id, version, line }));
-    }
-    Ok(lines)
-}
-
-/// The lines of a series that a purchase was compared with, newest first: those that still have the day and the amount that they had.
-pub(super) fn compared(
-    tx: &mut Tx<'_>,
-    user_id: &str,
-    purchase: &Purchase,
-) -> Result<Vec<ExplainedLine>, AnalyticsError> {
-    let mut left: Vec<(i64, i64)> = purchase.baseline.clone();
-    let days = || purchase.baseline.iter().map(|(day, _)| *day);
-    let (Some(first), Some(last)) = (days().min(), days().max()) else { return Ok(Vec::new()) };
-    let key: [Val; 5] =
-        [user_id.into(), (&purchase.currency).into(), first.into(), last.into(), (&purchase.category).into()];
-    let mut lines = Vec::with_capacity(left.len());
-    for row in tx.query(COMPARED, &key)? {
-        let (record_id, line) = (Uuid::from_bytes(row.id(0)?), rows::line(&row, 2)?);
-        let place = (line.day.epoch_days(), line.amount.minor());
-        let Some(at) = left.iter().position(|pair| *pair == place) else { continue };
-        if record_id != purchase.record_id {
-            left.swap_remove(at);
-            lines.push(ExplainedLine { record_id, version: row.i64(1)?, line });
-        }
-    }
-    Ok(lines)
 }
 
 fn load_facts(tx: &mut Tx<'_>, changes: &[Change]) -> Result<HashMap<Uuid, Fact>, AnalyticsError> {

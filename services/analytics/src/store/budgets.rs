@@ -3,14 +3,55 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use pathway_finance::{
-    BudgetTerms, CivilDate, Currency, Period, PeriodKind, Revision, Rules, Totals, in_force_at, outpaces,
-    passed, revise,
+    BudgetTerms, CivilDate, Currency, Money, Period, PeriodKind, Revision, Rollover, Rules, TimeZone, Totals,
+    in_force_at, outpaces, passed, revise,
 };
 use pathway_store::{Tx, Val};
 
-use super::{Budget, NewBudgets, RulesPatch, batch, closing, rows, touched};
+use super::{Store, batch, closing, rows, touched};
 use crate::error::AnalyticsError;
 use crate::ledger::{BudgetPeriod, Budgets, PACE, Standing};
+
+/// Limits to set.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NewBudgets {
+    pub(crate) user_id: String,
+    pub(crate) limits: Vec<NewLimit>,
+    pub(crate) kind: PeriodKind,
+    /// Whether the day on which a period begins was named; else it is that of the owner's other budgets.
+    pub(crate) has_start: bool,
+    /// None to keep the owner's.
+    pub(crate) zone: Option<TimeZone>,
+}
+
+/// A limit to set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewLimit {
+    /// The budget's name: a category's key, or that of a group.
+    pub(crate) name: String,
+    pub(crate) limit: Money,
+    pub(crate) rules: RulesPatch,
+}
+
+/// What of a budget's rules is to be other than it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct RulesPatch {
+    pub(crate) thresholds: Option<Vec<i64>>,
+    pub(crate) rollover: Option<Rollover>,
+    pub(crate) pace: Option<bool>,
+    pub(crate) members: Option<Vec<String>>,
+}
+
+/// A budget and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Budget {
+    pub(crate) category: String,
+    pub(crate) revision: i64,
+    pub(crate) standing: Standing,
+    pub(crate) terms: BudgetTerms,
+    /// The first day under other terms that are known already.
+    pub(crate) changes_on: Option<CivilDate>,
+}
 
 const PUT_REVISION: &str = "INSERT INTO budget_revisions
      (user_id, category, revision, effective_from, minor, currency, time_zone, period_kind, start_day, anchor, length_days,
@@ -21,8 +62,26 @@ const SPENT_SINCE: &str = "SELECT day, gross, refunds, count FROM day_totals
 const SET_OWNER: &str =
     "UPDATE owners SET time_zone = $2, currency = COALESCE($3, currency) WHERE user_id = $1";
 
+// === impl Store ===
+
+impl Store {
+    /// Sets limits and answers the budgets as they were set.
+    pub(crate) async fn set_budgets(
+        &self,
+        new: NewBudgets,
+        now_us: i64,
+    ) -> Result<Vec<Budget>, AnalyticsError> {
+        self.db.write_locking(move |tx| set(tx, &new, now_us)).await
+    }
+
+    /// A user's budgets that are in force, by category.
+    pub(crate) async fn budgets(&self, user_id: String, now_us: i64) -> Result<Vec<Budget>, AnalyticsError> {
+        self.db.read(move |tx| list(tx, &user_id, now_us)).await
+    }
+}
+
 /// Sets limits and answers the budgets as they were set, in the order in which they were named.
-pub(super) fn set(tx: &mut Tx<'_>, new: &NewBudgets, now_us: i64) -> Result<Vec<Budget>, AnalyticsError> {
+fn set(tx: &mut Tx<'_>, new: &NewBudgets, now_us: i64) -> Result<Vec<Budget>, AnalyticsError> {
     let (owner, sequence) = batch::lock_owner(tx, &new.user_id, now_us)?;
     let followed = sequence.map(|sequence| (new.user_id.clone(), sequence));
     touched::note(tx, &followed.into_iter().collect(), &[])?;

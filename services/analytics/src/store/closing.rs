@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use pathway_finance::{CivilDate, Currency, Money, Period, Rollover, Totals, in_force};
 use pathway_store::{Row, Tx, Val};
 
-use super::{batch, rows};
+use super::{Store, batch, rows};
 use crate::error::AnalyticsError;
 use crate::ledger::{BudgetPeriod, Budgets};
 
@@ -70,8 +70,28 @@ const CORRECT: &str = "UPDATE period_summaries SET carried_in = $4, carried_out 
 const SET_DUE: &str = "UPDATE owners SET due_at_us = $2 WHERE user_id = $1";
 const DUE: &str = "SELECT user_id FROM owners WHERE due_at_us <= $1 ORDER BY due_at_us LIMIT $2";
 
+// === impl Store ===
+
+impl Store {
+    /// Closes what has ended of some users' budgets, those longest due first; answers how many users that were.
+    pub(crate) async fn close_due(&self, most: i64, now_us: i64) -> Result<usize, AnalyticsError> {
+        let due = self.db.read(move |tx| due(tx, now_us, most)).await?;
+        for user_id in &due {
+            let user_id = user_id.clone();
+            let locked = move |tx: &mut Tx<'_>| batch::lock_owner(tx, &user_id, now_us).map(|_| ());
+            self.db.write_locking(locked).await?;
+        }
+        Ok(due.len())
+    }
+
+    /// What periods of a user's budgets came to, newest first.
+    pub(crate) async fn closed(&self, question: ClosedQuestion) -> Result<Vec<ClosedPeriod>, AnalyticsError> {
+        self.db.read(move |tx| list(tx, &question)).await
+    }
+}
+
 /// Users with a period that has ended, longest ago first.
-pub(super) fn due(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<Vec<String>, AnalyticsError> {
+fn due(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<Vec<String>, AnalyticsError> {
     let found = tx.query(DUE, &[now_us.into(), limit.into()])?;
     found.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
 }
@@ -205,7 +225,7 @@ pub(super) fn correct(
 }
 
 /// What a user's periods came to.
-pub(super) fn list(tx: &mut Tx<'_>, question: &ClosedQuestion) -> Result<Vec<ClosedPeriod>, AnalyticsError> {
+fn list(tx: &mut Tx<'_>, question: &ClosedQuestion) -> Result<Vec<ClosedPeriod>, AnalyticsError> {
     let name = question.name.as_deref();
     let key: [Val; 6] = [
         (&question.user_id).into(),

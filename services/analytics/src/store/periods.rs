@@ -7,7 +7,8 @@ use pathway_finance::{
 };
 use pathway_store::{Tx, Val};
 
-use super::{Scope, batch, choose_currency, rows, span_vals, spending};
+use super::spending::{Scope, choose_currency, span_vals, spending};
+use super::{Store, batch, rows};
 use crate::error::AnalyticsError;
 use crate::summary::{PeriodFigures, Summary, TrendQuestion, Trends};
 
@@ -18,12 +19,33 @@ const INCOME: &str = "SELECT day, minor FROM facts
      WHERE user_id = $1 AND currency = $2 AND day >= $3 AND day < $4 AND deleted = 0 AND kind = 2";
 const ZONE: &str = "SELECT time_zone FROM owners WHERE user_id = $1";
 
+// === impl Store ===
+
+impl Store {
+    /// Trends over a range.
+    pub(crate) async fn trends(
+        &self,
+        question: TrendQuestion,
+        default: Currency,
+    ) -> Result<Trends, AnalyticsError> {
+        self.db.read(move |tx| trends(tx, &question, default)).await
+    }
+
+    /// A period, without one the month that it is for the user, beside the one before it and the budgets.
+    pub(crate) async fn summary(
+        &self,
+        user_id: String,
+        period: Option<Period>,
+        currency: Option<Currency>,
+        default: Currency,
+        now_us: i64,
+    ) -> Result<Summary, AnalyticsError> {
+        self.db.read(move |tx| summary(tx, &user_id, period, currency, default, now_us)).await
+    }
+}
+
 /// Trends over a range.
-pub(super) fn trends(
-    tx: &mut Tx<'_>,
-    question: &TrendQuestion,
-    default: Currency,
-) -> Result<Trends, AnalyticsError> {
+fn trends(tx: &mut Tx<'_>, question: &TrendQuestion, default: Currency) -> Result<Trends, AnalyticsError> {
     let currency = choose_currency(tx, &question.scope, default)?;
     let mut trends = Trends::empty(question, currency);
     let key = keys(&question.scope, currency);
@@ -39,7 +61,7 @@ pub(super) fn trends(
 }
 
 /// A period, without one the month that it is for the user, beside the one before it and the budgets.
-pub(super) fn summary(
+fn summary(
     tx: &mut Tx<'_>,
     user_id: &str,
     period: Option<Period>,

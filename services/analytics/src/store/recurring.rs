@@ -9,7 +9,7 @@ use pathway_finance::{Cadence, CivilDate, LineKind, Money};
 use pathway_store::{Row, Tx, Val};
 use uuid::Uuid;
 
-use super::{rows, told};
+use super::{Store, rows, told};
 use crate::error::AnalyticsError;
 use crate::insight::Insight;
 use crate::recurring::{RecurringSeries, Scanned, SeriesKey, SeriesLine};
@@ -77,8 +77,46 @@ const LIST: &str = concat!(
     " AND (next_day, currency, kind, payee) > ($2, $3, $4, $5) ORDER BY next_day, currency, kind, payee LIMIT $6"
 );
 
+// === impl Store ===
+
+impl Store {
+    /// Whose lines to look for series in.
+    pub(crate) async fn to_scan(&self, now_us: i64, most: i64) -> Result<Vec<String>, AnalyticsError> {
+        self.db.read(move |tx| to_scan(tx, now_us, most)).await
+    }
+
+    /// What to look for series in. None where there is no such user.
+    pub(crate) async fn load_scan(
+        &self,
+        user_id: String,
+        now_us: i64,
+    ) -> Result<Option<Scan>, AnalyticsError> {
+        self.db.read(move |tx| load(tx, &user_id, now_us)).await
+    }
+
+    /// Stores the series of a user, and puts what there is to tell into the outbox: answers how much. None, and nothing is stored, where something of
+    /// the user has changed since they were looked for.
+    pub(crate) async fn store_scan(
+        &self,
+        user_id: String,
+        sequence: i64,
+        scanned: Scanned,
+        now_us: i64,
+    ) -> Result<Option<usize>, AnalyticsError> {
+        self.db.write_locking(move |tx| store(tx, &user_id, sequence, &scanned, now_us)).await
+    }
+
+    /// A user's series, by when the next line is expected.
+    pub(crate) async fn recurring(
+        &self,
+        question: SeriesQuestion,
+    ) -> Result<Vec<RecurringSeries>, AnalyticsError> {
+        self.db.read(move |tx| list(tx, &question)).await
+    }
+}
+
 /// Whose lines to scan: those with a line that may be late, then those with changes, whom nobody has looked at for longest first.
-pub(super) fn to_scan(tx: &mut Tx<'_>, now_us: i64, most: i64) -> Result<Vec<String>, AnalyticsError> {
+fn to_scan(tx: &mut Tx<'_>, now_us: i64, most: i64) -> Result<Vec<String>, AnalyticsError> {
     // Somewhere it is tomorrow already.
     let tomorrow = now_us.div_euclid(DAY_US) + 1;
     let mut users = Vec::new();
@@ -95,7 +133,7 @@ pub(super) fn to_scan(tx: &mut Tx<'_>, now_us: i64, most: i64) -> Result<Vec<Str
 }
 
 /// What a scan of a user looks at. None where there is no such user.
-pub(super) fn load(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<Option<Scan>, AnalyticsError> {
+fn load(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<Option<Scan>, AnalyticsError> {
     let owner = tx.query(OWNER, &[user_id.into()])?;
     let Some(owner) = owner.first() else { return Ok(None) };
     let today = CivilDate::from_instant_us(now_us, &rows::zone(owner.text(1)?)?)?;
@@ -113,7 +151,7 @@ pub(super) fn load(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<Option
 }
 
 /// Stores what a scan came to, and answers how many notices there are to deliver. None where something of the user has changed meanwhile.
-pub(super) fn store(
+fn store(
     tx: &mut Tx<'_>,
     user_id: &str,
     sequence: i64,
@@ -133,10 +171,7 @@ pub(super) fn store(
 }
 
 /// A user's series, by when the next line is expected.
-pub(super) fn list(
-    tx: &mut Tx<'_>,
-    question: &SeriesQuestion,
-) -> Result<Vec<RecurringSeries>, AnalyticsError> {
+fn list(tx: &mut Tx<'_>, question: &SeriesQuestion) -> Result<Vec<RecurringSeries>, AnalyticsError> {
     let first = SeriesPlace {
         next_day: i64::MIN,
         key: SeriesKey { currency: String::new(), kind: 0, payee: String::new() },

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pathway_finance::{CivilDate, LineKind};
+use pathway_finance::{CivilDate, Currency, LineKind, Money, Period, PeriodKind, Rollover, TimeZone, Totals};
+use pathway_store::Val;
 use pathway_store::testing::Scratch;
 
+use uuid::Uuid;
+
 use super::*;
-use crate::fact::Fact;
+use crate::fact::{Fact, Line};
 
 pathway_store::suite!(
     a_budget_alerts_once_whatever_comes_again,

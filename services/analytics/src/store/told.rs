@@ -9,6 +9,7 @@ use pathway_finance::Period;
 use pathway_store::{Row, Tx, Val};
 use uuid::Uuid;
 
+use super::Store;
 use crate::error::AnalyticsError;
 use crate::insight::Insight;
 use crate::ledger::Applied;
@@ -68,6 +69,40 @@ const LIST: &str = concat!(
     " AND (state = $8 OR $9 = 1) ORDER BY created_at_us DESC, insight_key DESC LIMIT $10"
 );
 
+// === impl Store ===
+
+impl Store {
+    /// What waits in the outbox, the longest first.
+    pub(crate) async fn outgoing(&self, most: i64) -> Result<Vec<Insight>, AnalyticsError> {
+        self.db.read(move |tx| outgoing(tx, most)).await
+    }
+
+    /// Takes out of the outbox what notifications has: users and keys.
+    pub(crate) async fn delivered(&self, done: Vec<(String, String)>) -> Result<(), AnalyticsError> {
+        self.db.write_locking(move |tx| delivered(tx, &done)).await
+    }
+
+    /// What a user was told, newest first.
+    pub(crate) async fn insights(&self, filter: InsightFilter) -> Result<Vec<Told>, AnalyticsError> {
+        self.db.read(move |tx| list(tx, &filter)).await
+    }
+
+    /// One thing that a user was told.
+    pub(crate) async fn insight(&self, user_id: String, key: String) -> Result<Option<Told>, AnalyticsError> {
+        self.db.read(move |tx| find(tx, &user_id, &key)).await
+    }
+
+    /// Sets what has become of an insight, and answers it. None where the user has no such.
+    pub(crate) async fn set_state(
+        &self,
+        user_id: String,
+        key: String,
+        state: State,
+    ) -> Result<Option<Told>, AnalyticsError> {
+        self.db.write_locking(move |tx| set_state(tx, &user_id, &key, state)).await
+    }
+}
+
 /// Keeps what users are told. What they were told before stays as it is.
 pub(super) fn keep(
     tx: &mut Tx<'_>,
@@ -122,14 +157,14 @@ pub(super) fn announce(tx: &mut Tx<'_>, insights: &[&Insight], now_us: i64) -> R
 }
 
 /// What waits in the outbox, the longest first.
-pub(super) fn outgoing(tx: &mut Tx<'_>, most: i64) -> Result<Vec<Insight>, AnalyticsError> {
+fn outgoing(tx: &mut Tx<'_>, most: i64) -> Result<Vec<Insight>, AnalyticsError> {
     let insight =
         |row: &Row| serde_json::from_str(row.text(0)?).map_err(|_| AnalyticsError::Corrupt("insight"));
     tx.query(OUTGOING, &[most.into()])?.iter().map(insight).collect()
 }
 
 /// Takes what is delivered out of the outbox.
-pub(super) fn delivered(tx: &mut Tx<'_>, done: &[(String, String)]) -> Result<(), AnalyticsError> {
+fn delivered(tx: &mut Tx<'_>, done: &[(String, String)]) -> Result<(), AnalyticsError> {
     let keys: Vec<[Val; 2]> = done.iter().map(|(user_id, key)| [user_id.into(), key.into()]).collect();
     if !keys.is_empty() {
         tx.execute_many(DELIVERED, &keys)?;
@@ -191,7 +226,7 @@ pub(super) fn expected(
 }
 
 /// What a user was told, newest first.
-pub(super) fn list(tx: &mut Tx<'_>, filter: &InsightFilter) -> Result<Vec<Told>, AnalyticsError> {
+fn list(tx: &mut Tx<'_>, filter: &InsightFilter) -> Result<Vec<Told>, AnalyticsError> {
     let after = filter.after.clone().unwrap_or(Seen { created_at_us: i64::MAX, key: String::new() });
     let (first, end) =
         filter.days.map_or((i64::MIN, i64::MAX), |days| (days.start().epoch_days(), days.end().epoch_days()));
@@ -211,12 +246,12 @@ pub(super) fn list(tx: &mut Tx<'_>, filter: &InsightFilter) -> Result<Vec<Told>,
 }
 
 /// One thing that a user was told.
-pub(super) fn find(tx: &mut Tx<'_>, user_id: &str, key: &str) -> Result<Option<Told>, AnalyticsError> {
+fn find(tx: &mut Tx<'_>, user_id: &str, key: &str) -> Result<Option<Told>, AnalyticsError> {
     tx.query(FIND, &[user_id.into(), key.into()])?.first().map(told).transpose()
 }
 
 /// Sets what has become of an insight.
-pub(super) fn set_state(
+fn set_state(
     tx: &mut Tx<'_>,
     user_id: &str,
     key: &str,

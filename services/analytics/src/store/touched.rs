@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pathway_finance::{Currency, Period};
 use pathway_store::{Tx, Val};
 
-use super::{Budget, Scope, Spending, budgets, choose_currency, spending};
+use super::spending::{Scope, Spending, choose_currency, spending};
+use super::{Budget, Store, budgets};
 use crate::error::AnalyticsError;
 use crate::ledger::Cell;
 use crate::watch::Look;
@@ -27,6 +28,26 @@ const SINCE: &str = "SELECT cells FROM touched WHERE user_id = $1 AND sequence >
 
 /// A cell as it is kept: currency, category, day.
 type Touched = (String, String, i64);
+
+// === impl Store ===
+
+impl Store {
+    /// What there is after a mark, from one snapshot, with the mark that it is as of; everything, without one.
+    pub(crate) async fn look(
+        &self,
+        scope: Scope,
+        after: Option<i64>,
+        default: Currency,
+        now_us: i64,
+    ) -> Result<(i64, Look), AnalyticsError> {
+        self.db.read(move |tx| look(tx, &scope, after, default, now_us)).await
+    }
+
+    /// Has what is touched of a user kept until an instant.
+    pub(crate) async fn attend(&self, user_id: String, until_us: i64) -> Result<(), AnalyticsError> {
+        self.db.write_locking(move |tx| attend(tx, &user_id, until_us)).await
+    }
+}
 
 /// Notes what a transaction touched, for each user who is followed: users with their transaction's number.
 pub(super) fn note(
@@ -57,13 +78,13 @@ pub(super) fn note(
 }
 
 /// Keeps what is touched of a user until an instant.
-pub(super) fn attend(tx: &mut Tx<'_>, user_id: &str, until_us: i64) -> Result<(), AnalyticsError> {
+fn attend(tx: &mut Tx<'_>, user_id: &str, until_us: i64) -> Result<(), AnalyticsError> {
     tx.execute(ATTEND, &[user_id.into(), until_us.into()])?;
     Ok(())
 }
 
 /// What there is after a mark, from one snapshot; everything, without one.
-pub(super) fn look(
+fn look(
     tx: &mut Tx<'_>,
     scope: &Scope,
     after: Option<i64>,
