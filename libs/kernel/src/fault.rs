@@ -140,6 +140,9 @@ impl fmt::Display for Violation {
 // === impl Fault ===
 
 impl Fault {
+    /// When to call again what was interrupted by the end of a process.
+    pub const AGAIN: Duration = Duration::from_secs(1);
+
     /// A fault with a code, a stable `UPPER_SNAKE_CASE` reason that programs may match on, and a message that says what to do.
     #[must_use]
     pub fn new(
@@ -165,6 +168,13 @@ impl Fault {
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(Code::Internal, "INTERNAL", "an internal error; the service's log has its cause")
             .with_source(source)
+    }
+
+    /// The service is ending; another instance, or this one when it is there again, takes the call.
+    #[must_use]
+    pub fn ending() -> Self {
+        Self::new(Code::Unavailable, "ENDING", "the service is ending; call again")
+            .with_retry_after(Self::AGAIN)
     }
 
     /// The same with violations, as a status from the wire carries them.

@@ -95,11 +95,16 @@ pub fn from_status(status: Status) -> Fault {
     fault
 }
 
-/// A fault as the status of one item of a batch.
+/// A fault as the status of one item of a batch; it names the call's trace, where there is one.
 #[must_use]
 pub fn to_item_status(fault: &Fault) -> ItemStatus {
+    let mut details = details(fault);
+    let trace = pathway_telemetry::trace_id(&Span::current());
+    if !trace.is_empty() {
+        details.set_request_info(trace, "");
+    }
     // tonic keeps the details as a serialised google.rpc.Status: the very message that an item carries.
-    let status = to_status(fault);
+    let status = Status::with_error_details(to_grpc(fault.code()), fault.message(), details);
     ItemStatus::decode(status.details()).unwrap_or_else(|_| ItemStatus {
         code: status.code().into(),
         message: status.message().to_owned(),

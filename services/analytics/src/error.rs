@@ -50,9 +50,7 @@ impl From<AnalyticsError> for Fault {
         match error {
             AnalyticsError::Store(error) => error.into(),
             AnalyticsError::Corrupt(_) | AnalyticsError::Clock(_) => Self::internal(error),
-            AnalyticsError::Ending => {
-                Self::new(Code::Unavailable, "ENDING", "the service is ending; call again")
-            }
+            AnalyticsError::Ending => Self::ending(),
             AnalyticsError::Invalid(violations) => Self::invalid(violations),
             AnalyticsError::UnknownInsight => {
                 let message = "the user has no insight of this key; ListInsights names those that there are";

@@ -64,7 +64,8 @@ impl From<DatasyncError> for Fault {
             DatasyncError::Store(error) => error.into(),
             DatasyncError::Corrupt(_) => Self::internal(error),
             DatasyncError::Interrupted => {
-                Self::new(Code::Unavailable, "INTERRUPTED", "the service was interrupted; try again")
+                let message = "the service was interrupted; try again";
+                Self::new(Code::Unavailable, "INTERRUPTED", message).with_retry_after(Self::AGAIN)
             }
             DatasyncError::Invalid(violations) => Self::invalid(violations),
             DatasyncError::UnknownRecord | DatasyncError::Link(LinkError::Unknown) => {

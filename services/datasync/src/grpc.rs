@@ -71,13 +71,19 @@ impl DatasyncService for Api {
         request: Request<pb::ListRecordVersionsRequest>,
     ) -> Result<Response<pb::ListRecordVersionsResponse>, Status> {
         let request = own(request, |message| &mut message.user_id)?;
-        convert::check_record(&request.user_id, &request.record_id).map_err(status)?;
+        let page = convert::VersionPage::of(&request).map_err(status)?;
         // What is no id names no record.
         let id = Uuid::parse_str(&request.record_id).map_err(|_| status(DatasyncError::UnknownRecord))?;
-        let changes = self.0.versions(&request.user_id, id).await.map_err(status)?;
-        Ok(Response::new(pb::ListRecordVersionsResponse {
-            changes: changes.iter().map(convert::change).collect(),
-        }))
+        // One more than the page was asked for, to know whether there is another page.
+        let found = self.0.versions(&request.user_id, id, page.after, page.limit + 1).await;
+        let mut changes = found.map_err(status)?;
+        let size = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let has_more = changes.len() > size;
+        changes.truncate(size);
+        let last = changes.last().filter(|_| has_more);
+        let next_page_token = last.map_or_else(String::new, |change| page.token(change));
+        let changes = changes.iter().map(convert::change).collect();
+        Ok(Response::new(pb::ListRecordVersionsResponse { changes, next_page_token }))
     }
 
     async fn list_changes(

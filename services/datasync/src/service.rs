@@ -113,12 +113,8 @@ impl Component for Datasync {
             readiness: self.readiness(),
             ..self.serving.config()
         };
-        let closing = self.records.closing.clone();
-        let told = async move {
-            shutdown.cancelled().await;
-            closing.cancel();
-        };
-        self.env.server(config, self.routes()).serve(listener, told).await
+        let server = self.env.server(config, self.routes()).with_closing(self.records.closing.clone());
+        server.serve(listener, shutdown.cancelled_owned()).await
     }
 }
 
@@ -197,10 +193,17 @@ impl Records {
         self.store.list(listing).await
     }
 
-    /// All versions of a user's record.
-    pub(crate) async fn versions(&self, user_id: &str, id: Uuid) -> Result<Vec<Change>, DatasyncError> {
-        let changes = self.store.versions(user_id, id).await?;
-        if changes.is_empty() { Err(DatasyncError::UnknownRecord) } else { Ok(changes) }
+    /// At most `limit` versions of a user's record after one, oldest first.
+    pub(crate) async fn versions(
+        &self,
+        user_id: &str,
+        id: Uuid,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Change>, DatasyncError> {
+        let changes = self.store.versions(user_id, id, after, limit).await?;
+        // A record has its first version for as long as it is there.
+        if changes.is_empty() && after <= 0 { Err(DatasyncError::UnknownRecord) } else { Ok(changes) }
     }
 
     /// At most `limit` changes after a sequence.

@@ -86,7 +86,7 @@ const VERSIONS: &str = concat!(
     change_columns!(),
     " FROM ",
     change_tables!(),
-    " WHERE r.user_id = $1 AND v.record_id = $2 ORDER BY v.version"
+    " WHERE r.user_id = $1 AND v.record_id = $2 AND v.version > $3 ORDER BY v.version LIMIT $4"
 );
 const CHANGES: &str = concat!(
     "SELECT ",
@@ -194,9 +194,16 @@ impl Store {
         self.0.query(sql, params).await?.iter().map(rows::record).collect()
     }
 
-    /// All versions of a user's record, oldest first; none where the user has no such record.
-    pub(crate) async fn versions(&self, user_id: &str, id: Uuid) -> Result<Vec<Change>, DatasyncError> {
-        let rows = self.0.query(VERSIONS, vec![user_id.into(), id.into_bytes().into()]).await?;
+    /// At most `limit` versions of a user's record after one, oldest first; none where the user has no such record.
+    pub(crate) async fn versions(
+        &self,
+        user_id: &str,
+        id: Uuid,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Change>, DatasyncError> {
+        let key = vec![user_id.into(), id.into_bytes().into(), after.into(), limit.into()];
+        let rows = self.0.query(VERSIONS, key).await?;
         rows.iter().map(rows::change).collect()
     }
 

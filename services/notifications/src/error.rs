@@ -64,9 +64,7 @@ impl From<NotificationsError> for Fault {
                 );
                 Self::new(Code::OutOfRange, "UNKNOWN_CHANGE", message)
             }
-            NotificationsError::Ending => {
-                Self::new(Code::Unavailable, "ENDING", "the service is ending; call again")
-            }
+            NotificationsError::Ending => Self::ending(),
             NotificationsError::Store(error) => error.into(),
             NotificationsError::Corrupt(error) => Self::internal(error),
         }

@@ -20,7 +20,8 @@ use pathway_proto::pathway::notifications::v1::preferences_service_server::Prefe
 use pathway_rpc::{
     Identity, MAX_MESSAGE_BYTES, Position, Routes, expiring, ok_item_status, own, status, to_item_status,
 };
-use prost::Message as _;
+use pathway_store::Once;
+use prost::Message;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -121,15 +122,10 @@ impl NotificationsService for Notices {
         let mut check = check_user(&request.user_id);
         check.request_id("request_id", &request.request_id);
         refuse(check)?;
-        let mut id = std::mem::take(&mut request.request_id);
-        if !id.is_empty() {
-            // A user's ids are its own: nobody can use up another's, or learn that it was used.
-            id = format!("{id} {}", request.user_id);
-        }
-        let encoded = request.encode_to_vec();
+        let id = std::mem::take(&mut request.request_id);
+        let once = self.once("MarkAllRead", &id, &request.user_id, &request);
         let up_to = if request.up_to_sequence <= 0 { i64::MAX } else { request.up_to_sequence };
-        let call = (!id.is_empty()).then_some((id.as_str(), encoded.as_slice()));
-        let marked = self.mark_all(request.user_id, up_to, call).await.map_err(status)?;
+        let marked = self.mark_all(request.user_id, up_to, once).await.map_err(status)?;
         Ok(Response::new(api::MarkAllReadResponse { marked: marked.marked, unread: marked.unread }))
     }
 
@@ -178,6 +174,12 @@ impl NotificationsService for Notices {
 }
 
 impl Notices {
+    /// A user's call with this id and this request, which is without it; none where there is no id.
+    fn once<M: Message>(&self, method: &'static str, id: &str, user_id: &str, request: &M) -> Option<Once> {
+        let once = || Once::new(method, id, &request.encode_to_vec(), self.clock.now_us()).of(user_id);
+        (!id.is_empty()).then(once)
+    }
+
     /// Marks notices by their ids; answers for each a status, and how many are unread then.
     async fn mark_ids(
         &self,

@@ -116,17 +116,14 @@ impl Notices {
         Ok(marked)
     }
 
-    /// Marks all up to a sequence as read; answers how many were unread before, and how many are then. A call that has an id, here with its encoded request, is
-    /// done once.
+    /// Marks all up to a sequence as read; answers how many were unread before, and how many are then. A call that has an id is done once.
     pub(crate) async fn mark_all(
         &self,
         user_id: String,
         up_to: i64,
-        call: Option<(&str, &[u8])>,
+        once: Option<Once>,
     ) -> Result<MarkedAll, NotificationsError> {
-        let now_us = self.clock.now_us();
-        let once = call.map(|(id, request)| Once::new("MarkAllRead", id, request, now_us).of(&user_id));
-        let mut marked = self.store.mark_all(user_id, up_to, now_us, once).await?;
+        let mut marked = self.store.mark_all(user_id, up_to, self.clock.now_us(), once).await?;
         self.feeds.publish(marked.news.take());
         Ok(marked)
     }

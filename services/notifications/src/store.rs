@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 use pathway_store::{Db, Migration, Once, REQUESTS, Row, StoreConfig, StoreError, Tx, Val};
 use pathway_telemetry::Telemetry;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::delivery::{Attempt, Claim, Delivery};
@@ -195,16 +197,36 @@ impl Store {
         now_us: i64,
         once: Option<Once>,
     ) -> Result<MarkedAll, NotificationsError> {
+        let mark = move |tx: &mut Tx<'_>| {
+            let all = marks::mark_all(tx, &user_id, up_to, now_us)?;
+            Ok(((all.marked, all.unread), all.news))
+        };
+        let ((marked, unread), news) = self.once(once, mark).await?;
+        Ok(MarkedAll { marked, unread, news: news.flatten() })
+    }
+
+    /// Does something in a transaction; where the call has an id, once: the same call again is answered what was kept, without what only who did it is told.
+    async fn once<K, T>(
+        &self,
+        once: Option<Once>,
+        work: impl Fn(&mut Tx<'_>) -> Result<(K, T), NotificationsError> + Send + 'static,
+    ) -> Result<(K, Option<T>), NotificationsError>
+    where
+        K: Serialize + DeserializeOwned + Send + 'static,
+        T: Send + 'static,
+    {
         self.db
             .write_locking(move |tx| {
-                let Some(once) = &once else { return marks::mark_all(tx, &user_id, up_to, now_us) };
+                let Some(once) = &once else {
+                    let (kept, told) = work(tx)?;
+                    return Ok((kept, Some(told)));
+                };
                 if let Some(before) = once.begin(tx)? {
-                    let (marked, unread) = serde_json::from_slice(&before)?;
-                    return Ok(MarkedAll { marked, unread, news: None });
+                    return Ok((serde_json::from_slice(&before)?, None));
                 }
-                let all = marks::mark_all(tx, &user_id, up_to, now_us)?;
-                once.end(tx, &serde_json::to_vec(&(all.marked, all.unread))?)?;
-                Ok(all)
+                let (kept, told) = work(tx)?;
+                once.end(tx, &serde_json::to_vec(&kept)?)?;
+                Ok((kept, Some(told)))
             })
             .await
     }
@@ -288,30 +310,33 @@ impl Store {
         self.db.read(move |tx| deliveries::list(tx, &listing)).await
     }
 
-    /// Lets a user's message go out now.
+    /// Lets a user's message go out now; answers how it is then. A call that has an id is done once.
     pub(crate) async fn retry(
         &self,
         user_id: String,
         id: Uuid,
         now_us: i64,
+        once: Option<Once>,
     ) -> Result<(Delivery, Vec<Attempt>), NotificationsError> {
-        self.db.write_locking(move |tx| deliveries::retry(tx, &user_id, id, now_us)).await
+        let user = user_id.clone();
+        self.once(once, move |tx| Ok((deliveries::retry(tx, &user, id, now_us)?, ()))).await?;
+        self.db.read(move |tx| deliveries::find(tx, &user_id, id)).await
     }
 
-    /// Lets messages of a user's endpoint go out once more; answers how many.
+    /// Lets messages of a user's endpoint go out once more; answers how many. A call that has an id is done once.
     pub(crate) async fn again(
         &self,
         user_id: String,
         id: Uuid,
         which: Again,
         now_us: i64,
+        once: Option<Once>,
     ) -> Result<u64, NotificationsError> {
-        self.db
-            .write_locking(move |tx| {
-                endpoints::find(tx, &user_id, Channel::Webhook, id)?;
-                Ok(deliveries::again(tx, &user_id, &id.to_string(), &which, now_us)?)
-            })
-            .await
+        let again = move |tx: &mut Tx<'_>| {
+            endpoints::find(tx, &user_id, Channel::Webhook, id)?;
+            Ok((deliveries::again(tx, &user_id, &id.to_string(), &which, now_us)?, ()))
+        };
+        Ok(self.once(once, again).await?.0)
     }
 
     /// A user's endpoints of a channel, in the order in which they were made.
@@ -321,6 +346,41 @@ impl Store {
         channel: Channel,
     ) -> Result<Vec<Endpoint>, NotificationsError> {
         self.db.read(move |tx| endpoints::list(tx, &user_id, channel)).await
+    }
+
+    /// Stores a new webhook, and keeps with the call what its receiver is to have; answers both, as the webhook is then. A call that has an id is done once.
+    pub(crate) async fn add_webhook(
+        &self,
+        endpoint: Endpoint,
+        secret: String,
+        once: Option<Once>,
+    ) -> Result<(Endpoint, String), NotificationsError> {
+        let user_id = endpoint.user_id.clone();
+        let add = move |tx: &mut Tx<'_>| {
+            endpoints::add(tx, &endpoint, false)?;
+            Ok(((endpoint.id.into_bytes(), secret.clone()), ()))
+        };
+        let ((id, secret), _) = self.once(once, add).await?;
+        let id = Uuid::from_bytes(id);
+        let found = self.db.read(move |tx| endpoints::find(tx, &user_id, Channel::Webhook, id)).await?;
+        Ok((found, secret))
+    }
+
+    /// Gives a webhook other keys, by what `change` makes of them, and keeps with the call what its receiver is to have, which is answered. A call that has an id is
+    /// done once.
+    pub(crate) async fn rotate(
+        &self,
+        user_id: String,
+        id: Uuid,
+        secret: String,
+        once: Option<Once>,
+        change: impl Fn(&mut Endpoint) + Send + 'static,
+    ) -> Result<String, NotificationsError> {
+        let rotate = move |tx: &mut Tx<'_>| {
+            endpoints::update(tx, &user_id, Channel::Webhook, id, &change)?;
+            Ok((secret.clone(), ()))
+        };
+        Ok(self.once(once, rotate).await?.0)
     }
 
     /// Stores a new endpoint, and removes the user's others of its channel with the same URL where `alone`.

@@ -1,6 +1,7 @@
 //! What users do with their webhooks and push subscriptions.
 
 use pathway_kernel::new_id;
+use pathway_store::Once;
 use uuid::Uuid;
 
 use crate::endpoint::{Endpoint, Keys, SigningKey};
@@ -35,10 +36,11 @@ const MOST_KEYS: usize = 5;
 // === impl Notices ===
 
 impl Notices {
-    /// Makes a webhook; answers it and what its receiver checks signatures with.
+    /// Makes a webhook; answers it and what its receiver checks signatures with. A call that has an id is done once.
     pub(crate) async fn create_webhook(
         &self,
         new: NewWebhook,
+        once: Option<Once>,
     ) -> Result<(Endpoint, String), NotificationsError> {
         let (key, secret) = fresh(new.kind)?;
         let now_us = self.clock.now_us();
@@ -55,8 +57,7 @@ impl Notices {
             failing_since_us: None,
             created_at_us: now_us,
         };
-        self.store.add_endpoint(endpoint.clone(), false).await?;
-        Ok((endpoint, secret))
+        self.store.add_webhook(endpoint, secret, once).await
     }
 
     /// Changes a webhook. One that is enabled again begins anew.
@@ -92,13 +93,14 @@ impl Notices {
         self.store.update_endpoint(user_id, Channel::Webhook, id, apply).await
     }
 
-    /// Gives a webhook another key; those before sign for `overlap_us` more.
+    /// Gives a webhook another key; those before sign for `overlap_us` more. A call that has an id is done once.
     pub(crate) async fn rotate_webhook(
         &self,
         user_id: String,
         id: Uuid,
         wanted: Option<Kind>,
         overlap_us: i64,
+        once: Option<Once>,
     ) -> Result<String, NotificationsError> {
         let found = self.store.endpoints(user_id.clone(), Channel::Webhook).await?;
         let found = found.into_iter().find(|endpoint| endpoint.id == id);
@@ -118,8 +120,7 @@ impl Notices {
             keys.insert(0, new.clone());
             keys.truncate(MOST_KEYS);
         };
-        self.store.update_endpoint(user_id, Channel::Webhook, id, apply).await?;
-        Ok(secret)
+        self.store.rotate(user_id, id, secret, once, apply).await
     }
 
     /// Lets messages of a webhook go out once more; answers how many.
@@ -128,8 +129,9 @@ impl Notices {
         user_id: String,
         id: Uuid,
         which: Again,
+        once: Option<Once>,
     ) -> Result<u64, NotificationsError> {
-        let count = self.store.again(user_id, id, which, self.clock.now_us()).await?;
+        let count = self.store.again(user_id, id, which, self.clock.now_us(), once).await?;
         self.wake.notify_one();
         Ok(count)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pathway_finance::{Currency, Money};
-use pathway_kernel::{Code, Fault};
+use pathway_kernel::{Clock, Code, Fault, new_id};
 use pathway_proto::google;
 use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use pathway_proto::pathway::datasync::v1::datasync_service_client::DatasyncServiceClient;
@@ -131,6 +131,11 @@ fn security(global: &Global) -> Result<Security, Fault> {
     let pair = global.certificate.clone().zip(global.certificate_key.clone());
     let pair = pair.map(|(certificate, key)| Pair { certificate, key });
     Security::of_a_client(credentials, global.authorities.clone(), pair)
+}
+
+/// A name for one call: sent again under it, the call is not done again.
+pub(crate) fn request_id() -> String {
+    new_id(Clock::system().now_us()).to_string()
 }
 
 /// A request that a person waits for.

@@ -142,9 +142,7 @@ impl From<ProcessorError> for Fault {
                 Self::new(Code::NotFound, "UNKNOWN_EXECUTION", error.to_string())
             }
             ProcessorError::Resolved => Self::new(Code::FailedPrecondition, "RESOLVED", error.to_string()),
-            ProcessorError::Ending => {
-                Self::new(Code::Unavailable, "ENDING", "the service is ending; call again")
-            }
+            ProcessorError::Ending => Self::ending(),
             ProcessorError::InactiveTopic { .. } => {
                 Self::new(Code::FailedPrecondition, "TOPIC_INACTIVE", error.to_string())
             }

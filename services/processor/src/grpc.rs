@@ -28,7 +28,7 @@ use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::processing::Processing;
 use crate::store::{LetterFilter, Start};
-use checks::{Page, at_most, named, once, refuse, required_id};
+use checks::{NamedPage, Page, at_most, named, once, refuse, required_id};
 use convert::{
     chosen, from_event, from_execution_filter, from_letter_filter, to_dead_letter, to_execution, to_group,
     to_position, to_result, to_whole_dead_letter, unsealed,
@@ -277,11 +277,15 @@ impl ProcessorService for Processing {
 
     async fn list_pathways(
         &self,
-        _: Request<api::ListPathwaysRequest>,
+        request: Request<api::ListPathwaysRequest>,
     ) -> Result<Response<api::ListPathwaysResponse>, GrpcStatus> {
-        let pathways = self.pathways().await.map_err(status)?;
-        let pathways = pathways.iter().map(|(kept, active)| pathways::to_pathway(kept, *active)).collect();
-        Ok(Response::new(api::ListPathwaysResponse { pathways }))
+        let page = NamedPage::of_pathways(request.get_ref())?;
+        let after = page.after.as_deref().unwrap_or_default();
+        let (found, has_more) = self.pathways(after, page.limit).await.map_err(status)?;
+        let last = found.last().filter(|_| has_more).map(|(kept, _)| kept.version.name.as_str());
+        let next_page_token = page.token(last);
+        let pathways = found.iter().map(|(kept, active)| pathways::to_pathway(kept, *active)).collect();
+        Ok(Response::new(api::ListPathwaysResponse { pathways, next_page_token }))
     }
 
     async fn get_pathway(
@@ -289,9 +293,9 @@ impl ProcessorService for Processing {
         request: Request<api::GetPathwayRequest>,
     ) -> Result<Response<api::GetPathwayResponse>, GrpcStatus> {
         let request = request.into_inner();
-        named("name", &request.name, &request.version)?;
+        let page = NamedPage::of_versions(&request)?;
         let history = self.pathway(&request.name, &request.version).await.map_err(status)?;
-        Ok(Response::new(pathways::to_history(&history)))
+        Ok(Response::new(pathways::to_history(&history, &page)))
     }
 
     async fn register_pathway(

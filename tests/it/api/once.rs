@@ -17,26 +17,12 @@ use crate::this_month;
 const ONE: &str = "0192f0c1-2345-4abc-8def-0123456789ab";
 const TWO: &str = "0192f0c1-2345-4abc-8def-0123456789ac";
 
-/// Those that do something each time and take no id yet. What they send bears the id that it had, and so is known to its receiver; a second webhook or secret
-/// is seen in the list, and removed.
-const NEITHER: [&str; 4] = ["RetryDelivery", "CreateWebhook", "RotateWebhookSecret", "ReplayWebhook"];
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_rpc_says_whether_it_may_be_repeated_or_takes_a_request_id() {
     let services = Services::start().await;
     for method in services.methods() {
         let takes_id = method.input().get_field_by_name("request_id").is_some();
-        let is_known = NEITHER.contains(&method.name());
-        assert!(
-            is_known || takes_id != is_repeatable(&method),
-            "{}: declare the one or the other",
-            path(&method)
-        );
-        assert!(
-            !is_known || (!takes_id && !is_repeatable(&method)),
-            "{} is no exception any more",
-            path(&method)
-        );
+        assert!(takes_id != is_repeatable(&method), "{}: declare the one or the other", path(&method));
     }
     services.stop().await;
 }

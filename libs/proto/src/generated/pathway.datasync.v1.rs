@@ -114,13 +114,22 @@ pub struct ListRecordVersionsRequest {
     /// The record. Required.
     #[prost(string, tag = "2")]
     pub record_id: ::prost::alloc::string::String,
+    /// At most this many; 0 means 50, the largest is 1000.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// From the previous page's `next_page_token`; empty for the first.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
 }
-/// All versions of a record.
+/// A page of a record's versions.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRecordVersionsResponse {
     /// Oldest first.
     #[prost(message, repeated, tag = "1")]
     pub changes: ::prost::alloc::vec::Vec<super::super::types::v1::RecordChange>,
+    /// Pass as `page_token` for the next page; empty at the end.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 /// Where to read the feed from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

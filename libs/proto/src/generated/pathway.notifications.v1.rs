@@ -1914,6 +1914,10 @@ pub struct RetryDeliveryRequest {
     /// The message's id. Required.
     #[prost(string, tag = "2")]
     pub id: ::prost::alloc::string::String,
+    /// A UUID that names this call, new for each request. The same call again under its id, within 24 hours, is answered with the message as it is then and not done
+    /// again. ALREADY_EXISTS where another request had the id. Empty: each call is done.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
 }
 /// The message, waiting.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1959,7 +1963,7 @@ pub struct CreateWebhookRequest {
     /// The user. Required.
     #[prost(string, tag = "1")]
     pub user_id: ::prost::alloc::string::String,
-    /// Where to, https or http. Required.
+    /// Where to, https or http, without a user or a password in it. Required.
     #[prost(string, tag = "2")]
     pub url: ::prost::alloc::string::String,
     /// The types that it gets; none for all. At most 64.
@@ -1971,6 +1975,10 @@ pub struct CreateWebhookRequest {
     /// How its messages are signed.
     #[prost(enumeration = "SignatureKind", tag = "5")]
     pub signature: i32,
+    /// A UUID that names this call, new for each request. The same call again under its id, within 24 hours, is answered with the webhook as it is then and not done
+    /// again. ALREADY_EXISTS where another request had the id. Empty: each call is done.
+    #[prost(string, tag = "6")]
+    pub request_id: ::prost::alloc::string::String,
 }
 /// The webhook with its secret.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2060,6 +2068,10 @@ pub struct RotateWebhookSecretRequest {
     /// For how long the secrets before sign too, in seconds; 0 for a day, negative for not at all.
     #[prost(int64, tag = "4")]
     pub overlap_seconds: i64,
+    /// A UUID that names this call, new for each request. The same call again under its id, within 24 hours, is answered as it was and not done
+    /// again. ALREADY_EXISTS where another request had the id. Empty: each call is done.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
 }
 /// The new secret.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2106,6 +2118,10 @@ pub struct ReplayWebhookRequest {
     /// Those that were written before this instant; 0 for up to now.
     #[prost(int64, tag = "5")]
     pub until_us: i64,
+    /// A UUID that names this call, new for each request. The same call again under its id, within 24 hours, is answered as it was and not done
+    /// again. ALREADY_EXISTS where another request had the id. Empty: each call is done.
+    #[prost(string, tag = "6")]
+    pub request_id: ::prost::alloc::string::String,
 }
 /// They wait.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2378,7 +2394,7 @@ pub mod deliveries_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Sends one now, whatever became of it before; under the same id.
+        /// Sends one now, whatever became of it before; under the same id. A caller that may have to repeat the call gives it a `request_id`.
         pub async fn retry_delivery(
             &mut self,
             request: impl tonic::IntoRequest<super::RetryDeliveryRequest>,
@@ -2408,7 +2424,7 @@ pub mod deliveries_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Makes a webhook. Its secret is answered here and by RotateWebhookSecret, and never again.
+        /// Makes a webhook. Its secret is answered here and by RotateWebhookSecret, and never again, except to the same call under its `request_id`.
         pub async fn create_webhook(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateWebhookRequest>,
@@ -2528,7 +2544,8 @@ pub mod deliveries_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Gives a webhook another secret. The old ones sign too for a while, so that the receiver can change over.
+        /// Gives a webhook another secret. The old ones sign too for a while, so that the receiver can change over. A caller that may have
+        /// to repeat the call gives it a `request_id`.
         pub async fn rotate_webhook_secret(
             &mut self,
             request: impl tonic::IntoRequest<super::RotateWebhookSecretRequest>,
@@ -2588,7 +2605,8 @@ pub mod deliveries_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Sends once more, under their ids, messages of a webhook: some by id, or all of a stretch of time, delivered or not.
+        /// Sends once more, under their ids, messages of a webhook: some by id, or all of a stretch of time, delivered or not. A caller
+        /// that may have to repeat the call gives it a `request_id`.
         pub async fn replay_webhook(
             &mut self,
             request: impl tonic::IntoRequest<super::ReplayWebhookRequest>,
@@ -2761,7 +2779,7 @@ pub mod deliveries_service_server {
             tonic::Response<super::ListDeliveriesResponse>,
             tonic::Status,
         >;
-        /// Sends one now, whatever became of it before; under the same id.
+        /// Sends one now, whatever became of it before; under the same id. A caller that may have to repeat the call gives it a `request_id`.
         async fn retry_delivery(
             &self,
             request: tonic::Request<super::RetryDeliveryRequest>,
@@ -2769,7 +2787,7 @@ pub mod deliveries_service_server {
             tonic::Response<super::RetryDeliveryResponse>,
             tonic::Status,
         >;
-        /// Makes a webhook. Its secret is answered here and by RotateWebhookSecret, and never again.
+        /// Makes a webhook. Its secret is answered here and by RotateWebhookSecret, and never again, except to the same call under its `request_id`.
         async fn create_webhook(
             &self,
             request: tonic::Request<super::CreateWebhookRequest>,
@@ -2801,7 +2819,8 @@ pub mod deliveries_service_server {
             tonic::Response<super::DeleteWebhookResponse>,
             tonic::Status,
         >;
-        /// Gives a webhook another secret. The old ones sign too for a while, so that the receiver can change over.
+        /// Gives a webhook another secret. The old ones sign too for a while, so that the receiver can change over. A caller that may have
+        /// to repeat the call gives it a `request_id`.
         async fn rotate_webhook_secret(
             &self,
             request: tonic::Request<super::RotateWebhookSecretRequest>,
@@ -2817,7 +2836,8 @@ pub mod deliveries_service_server {
             tonic::Response<super::RecoverWebhookResponse>,
             tonic::Status,
         >;
-        /// Sends once more, under their ids, messages of a webhook: some by id, or all of a stretch of time, delivered or not.
+        /// Sends once more, under their ids, messages of a webhook: some by id, or all of a stretch of time, delivered or not. A caller
+        /// that may have to repeat the call gives it a `request_id`.
         async fn replay_webhook(
             &self,
             request: tonic::Request<super::ReplayWebhookRequest>,

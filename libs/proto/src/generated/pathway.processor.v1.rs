@@ -553,14 +553,24 @@ pub struct DiscardDeadLettersResponse {
     pub results: ::prost::alloc::vec::Vec<super::super::super::google::rpc::Status>,
 }
 /// No choice yet.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListPathwaysRequest {}
-/// The registered pathways.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPathwaysRequest {
+    /// At most this many; 0 means 50, the largest is 1000.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// From the previous page's `next_page_token`; empty for the first.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of the registered pathways.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListPathwaysResponse {
     /// By name.
     #[prost(message, repeated, tag = "1")]
     pub pathways: ::prost::alloc::vec::Vec<Pathway>,
+    /// Pass as `page_token` for the next page; empty at the end.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 /// A registered pathway.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -609,6 +619,12 @@ pub struct GetPathwayRequest {
     /// A version, or the beginning of one that only one version has; empty for the active one, or the newest where none is active.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
+    /// Of its versions, at most this many; 0 means 50, the largest is 1000.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// From the previous answer's `next_page_token`: further versions. Empty for the newest.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
 }
 /// A pathway.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -625,12 +641,15 @@ pub struct GetPathwayResponse {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// All versions, newest first.
+    /// A page of its versions, newest first.
     #[prost(message, repeated, tag = "4")]
     pub versions: ::prost::alloc::vec::Vec<PathwayVersion>,
     /// Which was active when, newest first; at most 100.
     #[prost(message, repeated, tag = "5")]
     pub activations: ::prost::alloc::vec::Vec<PathwayActivation>,
+    /// Pass as `page_token` for the next page of versions; empty at the end.
+    #[prost(string, tag = "6")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 /// A registered version.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -26,6 +26,15 @@ const PARTS: &str = "split";
 #[derive(Debug)]
 pub(super) struct PageToken(Pages);
 
+/// A page of a record's versions.
+#[derive(Debug)]
+pub(super) struct VersionPage {
+    /// The versions of the page are larger.
+    pub(super) after: i64,
+    pub(super) limit: i64,
+    pages: Pages,
+}
+
 // === impl PageToken ===
 
 impl PageToken {
@@ -51,12 +60,31 @@ impl PageToken {
     }
 }
 
+// === impl VersionPage ===
+
+impl VersionPage {
+    pub(super) fn of(request: &pb::ListRecordVersionsRequest) -> Result<Self, DatasyncError> {
+        let mut check = of_record(&request.user_id, &request.record_id);
+        let pages = Pages::of("ListRecordVersions", &[&request.user_id, &request.record_id]);
+        let limit = check.page_size("page_size", request.page_size, 50, 1000);
+        let place = check.take("page_token", pages.place(&request.page_token)).flatten();
+        check.done()?;
+        let after = place.and_then(|version| version.parse().ok()).unwrap_or_default();
+        Ok(Self { after, limit, pages })
+    }
+
+    /// The token of the page after this version.
+    pub(super) fn token(&self, change: &Change) -> String {
+        self.pages.token(&change.after.version.to_string())
+    }
+}
+
 /// Which record, and whose.
-pub(super) fn check_record(user_id: &str, record_id: &str) -> Result<(), DatasyncError> {
+fn of_record(user_id: &str, record_id: &str) -> Check {
     let mut check = Check::default();
     check.required("user_id", user_id, limits::USER_ID);
     check.required("record_id", record_id, limits::KEY);
-    Ok(check.done()?)
+    check
 }
 
 /// A write, or everything that is wrong with it.

@@ -72,8 +72,8 @@ async fn a_redelivery_after_the_commit_is_answered_with_its_change(scratch: &Scr
     let unpositioned = store.write(vec![write("a", Some(content(1, 1)), None)], 7).await.unwrap();
     let change = unpositioned[0].change.as_ref().unwrap();
     assert_eq!((change.sequence, change.after.version), (6, 4));
-    assert_eq!(store.versions("u", change.after.id).await.unwrap().len(), 4);
-    assert_eq!(store.versions("other", change.after.id).await.unwrap().len(), 0);
+    assert_eq!(store.versions("u", change.after.id, 0, 10).await.unwrap().len(), 4);
+    assert_eq!(store.versions("other", change.after.id, 0, 10).await.unwrap().len(), 0);
 }
 
 async fn a_redelivery_that_had_changed_nothing_is_answered_the_record_of_then(scratch: &Scratch) {

@@ -71,13 +71,22 @@ async fn a_redelivered_batch_is_answered_as_it_was_after_a_restart() {
     assert!(outcome(&again[3]).change.is_none());
     assert!(records(&service.client).await.is_empty());
     let record_id = gone.after.as_ref().unwrap().record_id.clone();
-    let versions = pb::ListRecordVersionsRequest { user_id: "u".to_owned(), record_id };
+    let versions = pb::ListRecordVersionsRequest { user_id: "u".to_owned(), record_id, ..Default::default() };
     let changes =
         service.client.clone().list_record_versions(versions.clone()).await.unwrap().into_inner().changes;
     assert_eq!(
         changes.iter().map(|change| change.after.as_ref().unwrap().version).collect::<Vec<_>>(),
         [1, 2, 3]
     );
+    let page = pb::ListRecordVersionsRequest { page_size: 2, ..versions.clone() };
+    let first = service.client.clone().list_record_versions(page.clone()).await.unwrap().into_inner();
+    assert_eq!(first.changes, changes[..2]);
+    let next = pb::ListRecordVersionsRequest { page_token: first.next_page_token, ..page };
+    let second = service.client.clone().list_record_versions(next.clone()).await.unwrap().into_inner();
+    assert_eq!((second.changes.as_slice(), second.next_page_token.as_str()), (&changes[2..], ""));
+    let elsewhere = pb::ListRecordVersionsRequest { record_id: "x".to_owned(), ..next };
+    let refused = from_status(service.client.clone().list_record_versions(elsewhere).await.unwrap_err());
+    assert_eq!(refused.violations()[0].field, "page_token");
     let stranger = pb::ListRecordVersionsRequest { user_id: "other".to_owned(), ..versions };
     let refused = service.client.clone().list_record_versions(stranger).await.unwrap_err();
     assert_eq!(from_status(refused).code(), Code::NotFound);

@@ -2,7 +2,7 @@
 
 use pathway_proto::pathway::notifications::v1 as api;
 use pathway_proto::pathway::notifications::v1::deliveries_service_server::DeliveriesService;
-use pathway_rpc::{own, status};
+use pathway_rpc::{Pages, own, status};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -24,16 +24,17 @@ impl DeliveriesService for Notices {
         let limit = check.page_size("page_size", request.page_size, 50, 500);
         let is_channel = request.channel.is_empty() || Channel::parse(&request.channel).is_some();
         check.note("channel", (!is_channel).then_some("must be email, push or webhook, or empty"));
-        let before = match request.page_token.as_str() {
-            "" => Some(Uuid::max()),
-            token => check.take("page_token", Uuid::try_parse(token).map_err(|_| "is none of a page before")),
-        };
+        let state = from_state(request.state()).map_or("", DeliveryState::name);
+        let filters = [request.user_id.as_str(), &request.channel, state, &request.target];
+        let pages = Pages::of("ListDeliveries", &filters);
+        let place = check.take("page_token", pages.place(&request.page_token)).flatten();
         refuse(check)?;
+        let before = place.map_or(Uuid::max(), |id| Uuid::try_parse(&id).unwrap_or_default());
         let listing = DeliveryListing {
             user_id: request.user_id.clone(),
-            before: before.unwrap_or_default(),
+            before,
             channel: request.channel.clone(),
-            state: from_state(request.state()).map_or("", DeliveryState::name),
+            state,
             target: request.target,
             // One more than the page shows whether there is another.
             limit: limit + 1,
@@ -42,7 +43,10 @@ impl DeliveriesService for Notices {
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
         let is_last = found.len() <= shown;
         found.truncate(shown);
-        let next = found.last().filter(|_| !is_last).map(|(delivery, _)| delivery.id.to_string());
+        let next = found
+            .last()
+            .filter(|_| !is_last)
+            .map(|(delivery, _)| pages.token(&delivery.id.simple().to_string()));
         Ok(Response::new(api::ListDeliveriesResponse {
             deliveries: found.into_iter().map(to_delivery).collect(),
             next_page_token: next.unwrap_or_default(),
@@ -53,10 +57,15 @@ impl DeliveriesService for Notices {
         &self,
         request: Request<api::RetryDeliveryRequest>,
     ) -> Result<Response<api::RetryDeliveryResponse>, Status> {
-        let request = own(request, |message| &mut message.user_id)?;
-        refuse(check_user(&request.user_id))?;
+        let mut request = own(request, |message| &mut message.user_id)?;
+        let mut check = check_user(&request.user_id);
+        check.request_id("request_id", &request.request_id);
+        refuse(check)?;
+        let call = std::mem::take(&mut request.request_id);
+        let once = self.once("RetryDelivery", &call, &request.user_id, &request);
         let id = of_id(&request.id);
-        let delivery = self.store.retry(request.user_id, id, self.clock.now_us()).await.map_err(wrong)?;
+        let retried = self.store.retry(request.user_id, id, self.clock.now_us(), once).await;
+        let delivery = retried.map_err(wrong)?;
         self.wake.notify_one();
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(to_delivery(delivery)) }))
     }

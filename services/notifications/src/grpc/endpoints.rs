@@ -26,13 +26,16 @@ const OVERLAP_S: i64 = 24 * 3600;
 
 pub(super) async fn create_webhook(
     notices: &Notices,
-    request: api::CreateWebhookRequest,
+    mut request: api::CreateWebhookRequest,
 ) -> Result<api::CreateWebhookResponse, Status> {
     let mut check = check_user(&request.user_id);
+    check.request_id("request_id", &request.request_id);
     check_url(&mut check, "url", &request.url);
     check_types(&mut check, &request.types);
     check.text("description", &request.description, LONGEST_DESCRIPTION);
     refuse(check)?;
+    let call = std::mem::take(&mut request.request_id);
+    let once = notices.once("CreateWebhook", &call, &request.user_id, &request);
     let new = NewWebhook {
         kind: from_kind(request.signature()).unwrap_or(Kind::Secret),
         user_id: request.user_id,
@@ -40,7 +43,7 @@ pub(super) async fn create_webhook(
         types: request.types,
         description: request.description,
     };
-    let (webhook, secret) = notices.create_webhook(new).await.map_err(wrong)?;
+    let (webhook, secret) = notices.create_webhook(new, once).await.map_err(wrong)?;
     Ok(api::CreateWebhookResponse { webhook: Some(to_webhook(webhook)), secret })
 }
 
@@ -77,13 +80,17 @@ pub(super) async fn update_webhook(
 
 pub(super) async fn rotate_webhook_secret(
     notices: &Notices,
-    request: api::RotateWebhookSecretRequest,
+    mut request: api::RotateWebhookSecretRequest,
 ) -> Result<api::RotateWebhookSecretResponse, Status> {
-    refuse(check_user(&request.user_id))?;
+    let mut check = check_user(&request.user_id);
+    check.request_id("request_id", &request.request_id);
+    refuse(check)?;
+    let call = std::mem::take(&mut request.request_id);
+    let once = notices.once("RotateWebhookSecret", &call, &request.user_id, &request);
     let kind = from_kind(request.signature());
     let overlap_s = if request.overlap_seconds == 0 { OVERLAP_S } else { request.overlap_seconds.max(0) };
     let overlap_us = overlap_s.saturating_mul(1_000_000);
-    let rotated = notices.rotate_webhook(request.user_id, of_id(&request.id), kind, overlap_us);
+    let rotated = notices.rotate_webhook(request.user_id, of_id(&request.id), kind, overlap_us, once);
     Ok(api::RotateWebhookSecretResponse { secret: rotated.await.map_err(wrong)? })
 }
 
@@ -93,26 +100,31 @@ pub(super) async fn recover_webhook(
 ) -> Result<api::RecoverWebhookResponse, Status> {
     refuse(check_user(&request.user_id))?;
     let which = Again::FailedSince(request.since_us);
-    let messages = notices.send_again(request.user_id, of_id(&request.id), which).await.map_err(wrong)?;
+    let again = notices.send_again(request.user_id, of_id(&request.id), which, None);
+    let messages = again.await.map_err(wrong)?;
     Ok(api::RecoverWebhookResponse { messages: count(messages) })
 }
 
 pub(super) async fn replay_webhook(
     notices: &Notices,
-    request: api::ReplayWebhookRequest,
+    mut request: api::ReplayWebhookRequest,
 ) -> Result<api::ReplayWebhookResponse, Status> {
     let mut check = check_user(&request.user_id);
+    check.request_id("request_id", &request.request_id);
     check.at_most("delivery_ids", request.delivery_ids.len(), MOST_IDS);
     let is_nothing = request.delivery_ids.is_empty() && request.since_us <= 0 && request.until_us <= 0;
     check.note("delivery_ids", is_nothing.then_some("or a stretch of time is required: since_us, until_us"));
     refuse(check)?;
+    let call = std::mem::take(&mut request.request_id);
+    let once = notices.once("ReplayWebhook", &call, &request.user_id, &request);
     let which = if request.delivery_ids.is_empty() {
         let until = if request.until_us <= 0 { i64::MAX } else { request.until_us };
         Again::Between(request.since_us, until)
     } else {
         Again::These(request.delivery_ids.iter().map(|id| of_id(id)).collect())
     };
-    let messages = notices.send_again(request.user_id, of_id(&request.id), which).await.map_err(wrong)?;
+    let again = notices.send_again(request.user_id, of_id(&request.id), which, once);
+    let messages = again.await.map_err(wrong)?;
     Ok(api::ReplayWebhookResponse { messages: count(messages) })
 }
 
@@ -162,6 +174,11 @@ fn check_url(check: &mut Check, field: &str, url: &str) {
     check.required(field, url, LONGEST_URL);
     let is_http = url.is_empty() || url.starts_with("https://") || url.starts_with("http://");
     check.note(field, (!is_http).then_some("must begin with https:// or http://"));
+    // Up to where the path begins: an @ behind that is a part of it.
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let problem = "must not have a user or a password in it: it is shown in lists; what its receiver needs goes into the path, or it checks the signature";
+    check.note(field, authority.contains('@').then_some(problem));
 }
 
 fn check_types(check: &mut Check, types: &[String]) {

@@ -262,15 +262,18 @@ fn with_attempts(
 }
 
 /// Lets a user's message go out now.
-pub(super) fn retry(
+pub(super) fn retry(tx: &mut Tx<'_>, user_id: &str, id: Uuid, now_us: i64) -> Result<(), NotificationsError> {
+    let changed = tx.execute(AGAIN, &[user_id.into(), id.into_bytes().into(), now_us.into()])?;
+    if changed == 0 { Err(NotificationsError::UnknownDelivery) } else { Ok(()) }
+}
+
+/// A user's message.
+pub(super) fn find(
     tx: &mut Tx<'_>,
     user_id: &str,
     id: Uuid,
-    now_us: i64,
 ) -> Result<(Delivery, Vec<Attempt>), NotificationsError> {
-    let key = [Val::from(user_id), id.into_bytes().into()];
-    tx.execute(AGAIN, &[key[0].clone(), key[1].clone(), now_us.into()])?;
-    let found = tx.query(OF_USER, &key)?;
+    let found = tx.query(OF_USER, &[user_id.into(), id.into_bytes().into()])?;
     let found = found.first().ok_or(NotificationsError::UnknownDelivery)?;
     let deliveries = vec![delivery(found)?];
     with_attempts(tx, deliveries)?.pop().ok_or(NotificationsError::UnknownDelivery)

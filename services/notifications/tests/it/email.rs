@@ -124,7 +124,8 @@ async fn g29_a_mail_comes_over_tls_with_both_parts_and_no_amount_in_its_subject(
         assert_eq!(message_id, format!("<{}@example.com>", delivered.id));
 
         // Sent once more, it is the same message.
-        let retry = api::RetryDeliveryRequest { user_id: "u".to_owned(), id: delivered.id };
+        let retry =
+            api::RetryDeliveryRequest { user_id: "u".to_owned(), id: delivered.id, ..Default::default() };
         service.deliveries().retry_delivery(retry).await.unwrap();
         let again = mailbox.next().await;
         assert_eq!(header(again["content"].as_str().unwrap(), "Message-ID"), message_id);

@@ -38,6 +38,12 @@ async fn until(client: &mut Client, state: api::DeliveryState) -> api::Delivery 
     eventually(async || deliveries(client).await.into_iter().next().filter(|one| one.state() == state)).await
 }
 
+/// Waits until the newest message has been sent so many times.
+async fn attempted(client: &mut Client, attempts: usize) {
+    let is_there = |one: &api::Delivery| one.attempts.len() == attempts;
+    eventually(async || deliveries(client).await.into_iter().next().filter(is_there)).await;
+}
+
 /// Lets the courier look at the clock, which a test has moved.
 async fn nudge(client: &mut Client, id: &str) {
     let request =
@@ -186,6 +192,7 @@ async fn while_a_secret_is_changed_both_sign() {
         id: webhook.id,
         signature: api::SignatureKind::KeyPair.into(),
         overlap_seconds: 60,
+        ..Default::default()
     };
     assert!(client.rotate_webhook_secret(rotate).await.unwrap().into_inner().secret.starts_with("whpk_"));
     for expected in [vec!["v1a", "v1"], vec!["v1a"]] {
@@ -221,6 +228,81 @@ async fn a_webhook_cannot_be_led_to_the_inside() {
 }
 
 #[tokio::test]
+async fn a_url_has_no_password_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = start(&directory).await;
+    let mut client = service.deliveries();
+    for url in
+        ["https://user:canary@host/", "https://user@host", "http://canary@host?x=/", "https://a@b@host/"]
+    {
+        let new =
+            api::CreateWebhookRequest { user_id: "u".to_owned(), url: url.to_owned(), ..Default::default() };
+        let fault = from_status(client.create_webhook(new).await.unwrap_err());
+        assert_eq!(fault.violations().len(), 1, "{fault:?}");
+        assert!(fault.violations()[0].description.contains("password"), "{fault:?}");
+        assert!(!format!("{fault:?}").contains("canary"), "{fault:?}");
+    }
+    create(&mut client, "https://host/@name?to=a@b", &[]).await;
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_repeated_under_its_id_is_done_once() {
+    const ID: &str = "0192f0c1-2345-4abc-8def-0123456789ab";
+    let directory = tempfile::tempdir().unwrap();
+    let service = start(&directory).await;
+    let (mut client, mut receiver) = (service.deliveries(), Receiver::start().await);
+    let (user_id, request_id) = ("u".to_owned(), ID.to_owned());
+    let new = api::CreateWebhookRequest {
+        user_id: user_id.clone(),
+        url: receiver.url(),
+        request_id: request_id.clone(),
+        ..Default::default()
+    };
+    let made = client.create_webhook(new.clone()).await.unwrap().into_inner();
+    assert_eq!(client.create_webhook(new.clone()).await.unwrap().into_inner(), made);
+    let list = api::ListWebhooksRequest { user_id: user_id.clone() };
+    assert_eq!(client.list_webhooks(list).await.unwrap().into_inner().webhooks.len(), 1);
+    let other = api::CreateWebhookRequest { url: "https://elsewhere/".to_owned(), ..new };
+    let reused = from_status(client.create_webhook(other).await.unwrap_err());
+    assert_eq!((reused.code(), reused.reason()), (Code::AlreadyExists, "REQUEST_ID_REUSED"));
+
+    let id = made.webhook.unwrap().id;
+    let rotate = api::RotateWebhookSecretRequest {
+        user_id: user_id.clone(),
+        id: id.clone(),
+        request_id: request_id.clone(),
+        ..Default::default()
+    };
+    let rotated = client.rotate_webhook_secret(rotate.clone()).await.unwrap().into_inner().secret;
+    assert_ne!(rotated, made.secret);
+    assert_eq!(client.rotate_webhook_secret(rotate).await.unwrap().into_inner().secret, rotated);
+
+    send(&service.client, vec![reminder("u", "a")]).await;
+    receiver.next().await;
+    let delivery = until(&mut client, api::DeliveryState::Delivered).await;
+    let replay = api::ReplayWebhookRequest {
+        user_id: user_id.clone(),
+        id,
+        delivery_ids: vec![delivery.id.clone()],
+        request_id: request_id.clone(),
+        ..Default::default()
+    };
+    assert_eq!(client.replay_webhook(replay.clone()).await.unwrap().into_inner().messages, 1);
+    receiver.next().await;
+    attempted(&mut client, 2).await;
+    assert_eq!(client.replay_webhook(replay).await.unwrap().into_inner().messages, 1, "answered as before");
+    let retry = api::RetryDeliveryRequest { user_id, id: delivery.id, request_id };
+    client.retry_delivery(retry.clone()).await.unwrap();
+    receiver.next().await;
+    attempted(&mut client, 3).await;
+    let again = client.retry_delivery(retry).await.unwrap().into_inner().delivery.unwrap();
+    assert_eq!((again.state(), again.attempts.len()), (api::DeliveryState::Delivered, 3));
+    assert!(receiver.is_silent());
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_touches_what_is_anothers() {
     let directory = tempfile::tempdir().unwrap();
     let service = start(&directory).await;
@@ -246,7 +328,10 @@ async fn nobody_touches_what_is_anothers() {
             .recover_webhook(api::RecoverWebhookRequest { user_id: user_id.clone(), id, since_us: 0 })
             .await
             .unwrap_err(),
-        client.retry_delivery(api::RetryDeliveryRequest { user_id, id: delivery.id }).await.unwrap_err(),
+        client
+            .retry_delivery(api::RetryDeliveryRequest { user_id, id: delivery.id, ..Default::default() })
+            .await
+            .unwrap_err(),
     ];
     for refusal in refusals {
         assert_eq!(from_status(refusal).code(), Code::NotFound);

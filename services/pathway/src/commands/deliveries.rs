@@ -9,13 +9,13 @@ use pathway_proto::pathway::notifications::v1::{
 use serde_json::{Value, json};
 
 use crate::cli::{Deliveries, DeliveryAction, State};
-use crate::client::{Mesh, answer, request};
+use crate::client::{Mesh, answer, request, request_id};
 use crate::output::{Output, instant, table};
 
 pub(crate) async fn run(mesh: &Mesh, out: &Output, args: Deliveries) -> Result<ExitCode, Fault> {
     let mut client = mesh.deliveries.clone();
     if let Some(DeliveryAction::Retry { id, user }) = args.action {
-        let message = RetryDeliveryRequest { user_id: user, id };
+        let message = RetryDeliveryRequest { user_id: user, id, request_id: request_id() };
         let delivery = answer(client.retry_delivery(request(message)).await)?.delivery.unwrap_or_default();
         out.answer(&document(&delivery), || "goes out now".to_owned())?;
         return Ok(ExitCode::SUCCESS);

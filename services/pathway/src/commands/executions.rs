@@ -134,8 +134,12 @@ async fn show(mesh: &Mesh, out: &Output, id: &str) -> Result<ExitCode, Fault> {
     let found = answer(mesh.processor.clone().get_execution(request(message)).await)?;
     let execution = found.execution.unwrap_or_default();
     // What needs what is in the version that ran.
-    let message =
-        GetPathwayRequest { name: execution.pathway.clone(), version: execution.pathway_version.clone() };
+    let message = GetPathwayRequest {
+        name: execution.pathway.clone(),
+        version: execution.pathway_version.clone(),
+        page_size: 1,
+        ..Default::default()
+    };
     let pathway =
         answer(mesh.processor.clone().get_pathway(request(message)).await)?.pathway.unwrap_or_default();
     let mut json = document(&execution);

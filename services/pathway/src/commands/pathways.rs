@@ -62,10 +62,18 @@ fn validate(out: &Output, file: &Path) -> Result<ExitCode, Fault> {
 }
 
 async fn list(mesh: &Mesh, out: &Output) -> Result<ExitCode, Fault> {
-    let response = answer(mesh.processor.clone().list_pathways(request(api::ListPathwaysRequest {})).await)?;
-    let pathways: Vec<Value> = response.pathways.iter().map(document).collect();
+    let (mut found, mut message) = (Vec::new(), api::ListPathwaysRequest::default());
+    loop {
+        let page = answer(mesh.processor.clone().list_pathways(request(message)).await)?;
+        found.extend(page.pathways);
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        message = api::ListPathwaysRequest { page_token: page.next_page_token, ..Default::default() };
+    }
+    let pathways: Vec<Value> = found.iter().map(document).collect();
     out.answer(&json!({"pathways": pathways}), || {
-        let rows = response.pathways.iter().map(|pathway| {
+        let rows = found.iter().map(|pathway| {
             let nodes: Vec<&str> = pathway.nodes.iter().map(|node| node.name.as_str()).collect();
             vec![
                 pathway.name.clone(),
@@ -88,8 +96,15 @@ async fn show(
     version: &str,
     definition: bool,
 ) -> Result<ExitCode, Fault> {
-    let message = api::GetPathwayRequest { name: name.to_owned(), version: version.to_owned() };
-    let found = answer(mesh.processor.clone().get_pathway(request(message)).await)?;
+    let mut message =
+        api::GetPathwayRequest { name: name.to_owned(), version: version.to_owned(), ..Default::default() };
+    let mut found = answer(mesh.processor.clone().get_pathway(request(message.clone())).await)?;
+    while !found.next_page_token.is_empty() {
+        message.page_token = std::mem::take(&mut found.next_page_token);
+        let more = answer(mesh.processor.clone().get_pathway(request(message.clone())).await)?;
+        found.versions.extend(more.versions);
+        found.next_page_token = more.next_page_token;
+    }
     let pathway = found.pathway.clone().unwrap_or_default();
     let versions = found.versions.iter().map(|version| {
         json!({

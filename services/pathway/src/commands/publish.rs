@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pathway_kernel::{Backoff, Clock, Code, Fault, Rng, new_id};
+use pathway_kernel::{Backoff, Code, Fault, Rng};
 use pathway_proto::pathway::processor::v1::{
     AwaitProcessedRequest, DeadLetter, Event, EventPosition, ListDeadLettersRequest, PublishRequest,
     publish_result,
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader};
 
 use crate::cli::Publish;
-use crate::client::{Mesh, answer, request, request_within};
+use crate::client::{Mesh, answer, request, request_id, request_within};
 use crate::output::{Output, progress};
 
 /// The largest event that a topic takes.
@@ -197,8 +197,7 @@ async fn send(
     while !left.is_empty() {
         let events = left.iter().map(|(_, event)| event.clone()).collect();
         // Whatever becomes of the answer, the events are appended once.
-        let request_id = new_id(Clock::system().now_us()).to_string();
-        let message = PublishRequest { topic: topic.to_owned(), events, request_id };
+        let message = PublishRequest { topic: topic.to_owned(), events, request_id: request_id() };
         let call = || async { answer(mesh.processor.clone().publish(request(message.clone())).await) };
         let response = retrying(call).await?;
         let (mut again, mut wait) = (Vec::new(), Duration::ZERO);

@@ -7,7 +7,7 @@ use pathway_proto::pathway::processor::v1 as api;
 use serde_json::{Value, json};
 
 use crate::cli::{ReplayAction, Replays};
-use crate::client::{Mesh, answer, request};
+use crate::client::{Mesh, answer, request, request_id};
 use crate::output::{Output, instant, table};
 
 /// How many are listed.
@@ -23,7 +23,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Replays) -> Result<Exi
                 version: args.version.clone().unwrap_or_default(),
                 from_time_us: args.from.unwrap_or_default(),
                 rate: args.rate.unwrap_or_default(),
-                ..api::ReplayTopicRequest::default()
+                request_id: request_id(),
             };
             answer(processor.replay_topic(request(message)).await)?.replay
         }

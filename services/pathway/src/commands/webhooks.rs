@@ -10,7 +10,7 @@ use pathway_proto::pathway::notifications::v1::{
 use serde_json::{Value, json};
 
 use crate::cli::{OneWebhook, WebhookAction, Webhooks};
-use crate::client::{Mesh, answer, request};
+use crate::client::{Mesh, answer, request, request_id};
 use crate::output::{Output, instant, table};
 
 pub(crate) async fn run(mesh: &Mesh, out: &Output, args: Webhooks) -> Result<ExitCode, Fault> {
@@ -22,8 +22,10 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: Webhooks) -> Result<Exi
     match action {
         WebhookAction::Create { user, url, types, description, key_pair } => {
             let signature = if key_pair { SignatureKind::KeyPair } else { SignatureKind::Secret };
+            let signature = signature.into();
+            let request_id = request_id();
             let message =
-                CreateWebhookRequest { user_id: user, url, types, description, signature: signature.into() };
+                CreateWebhookRequest { user_id: user, url, types, description, signature, request_id };
             let made = answer(client.create_webhook(request(message)).await)?;
             let webhook = made.webhook.unwrap_or_default();
             let mut json = document(&webhook);
@@ -45,6 +47,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: Webhooks) -> Result<Exi
                 id: one.id,
                 // On the wire 0 is what is usual.
                 overlap_seconds: if overlap <= 0 { -1 } else { overlap },
+                request_id: request_id(),
                 ..RotateWebhookSecretRequest::default()
             };
             let rotated = answer(client.rotate_webhook_secret(request(message)).await)?;
@@ -63,6 +66,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: Webhooks) -> Result<Exi
                 delivery_ids: deliveries,
                 since_us: since.unwrap_or_default(),
                 until_us: until.unwrap_or_default(),
+                request_id: request_id(),
             };
             let again = answer(client.replay_webhook(request(message)).await)?;
             told(out, again.messages)?;

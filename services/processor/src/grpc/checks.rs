@@ -21,6 +21,15 @@ pub(super) struct Page {
     pages: Pages,
 }
 
+/// A page of a list whose order is that of names.
+#[derive(Debug)]
+pub(super) struct NamedPage {
+    /// The page begins behind this name; none for the first page.
+    pub(super) after: Option<String>,
+    pub(super) limit: i64,
+    pages: Pages,
+}
+
 // === impl Page ===
 
 impl Page {
@@ -87,6 +96,33 @@ impl Page {
     }
 }
 
+// === impl NamedPage ===
+
+impl NamedPage {
+    pub(super) fn of_pathways(request: &api::ListPathwaysRequest) -> Result<Self, GrpcStatus> {
+        let pages = Pages::of("ListPathways", &[]);
+        Self::checked(Check::default(), pages, &request.page_token, request.page_size)
+    }
+
+    pub(super) fn of_versions(request: &api::GetPathwayRequest) -> Result<Self, GrpcStatus> {
+        let pages = Pages::of("GetPathway", &[&request.name]);
+        let check = check_name("name", &request.name, &request.version);
+        Self::checked(check, pages, &request.page_token, request.page_size)
+    }
+
+    /// The token of the page behind this name; empty where there is none.
+    pub(super) fn token(&self, last: Option<&str>) -> String {
+        last.map(|name| self.pages.token(name)).unwrap_or_default()
+    }
+
+    fn checked(mut check: Check, pages: Pages, token: &str, size: i32) -> Result<Self, GrpcStatus> {
+        let limit = check.page_size("page_size", size, 50, 1000);
+        let after = check.take("page_token", pages.place(token)).flatten();
+        refuse(check)?;
+        Ok(Self { after, limit, pages })
+    }
+}
+
 /// The call of a request, if it has an id, without that.
 pub(super) fn once<M: Message>(method: &'static str, id: &str, request: &M, now_us: i64) -> Option<Once> {
     (!id.is_empty()).then(|| Once::new(method, id, &request.encode_to_vec(), now_us))
@@ -122,10 +158,14 @@ pub(super) fn required_id(id: &str) -> Result<Uuid, GrpcStatus> {
 
 /// A name that is required and, for most methods, a version that may be left out.
 pub(super) fn named(field: &str, name: &str, version: &str) -> Result<(), GrpcStatus> {
+    refuse(check_name(field, name, version))
+}
+
+fn check_name(field: &str, name: &str, version: &str) -> Check {
     let mut check = Check::default();
     check.required(field, name, LONGEST_NAME);
     check.text("version", version, LONGEST_NAME);
-    refuse(check)
+    check
 }
 
 /// Positions that there can be.

@@ -6,11 +6,12 @@ use pathway_proto::pathway::processor::v1 as api;
 use pathway_rpc::{status, to_item_status};
 use tonic::Status as GrpcStatus;
 
+use super::checks::NamedPage;
 use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::pathways::Source;
 use crate::processing::{History, Kept};
-use crate::store::Origin;
+use crate::store::{Origin, Version};
 
 /// The longest definition or schema, in bytes.
 const LONGEST_DEFINITION: usize = 256 * 1024;
@@ -63,10 +64,19 @@ pub(super) fn to_pathway(kept: &Kept, active: bool) -> api::Pathway {
     }
 }
 
-pub(super) fn to_history(history: &History) -> api::GetPathwayResponse {
+pub(super) fn to_history(history: &History, page: &NamedPage) -> api::GetPathwayResponse {
     let active = history.activations.last().and_then(|last| last.version.clone());
     let is_active = |version: &str| active.as_deref() == Some(version);
-    let versions = history.versions.iter().map(|kept| api::PathwayVersion {
+    let versions: &[Version] = match &page.after {
+        None => &history.versions,
+        // A version is never removed: behind one that is not there is nothing.
+        Some(last) => history.versions.split(|kept| kept.version == *last).nth(1).unwrap_or_default(),
+    };
+    let size = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let shown = versions.get(..size).unwrap_or(versions);
+    let last = shown.last().filter(|_| shown.len() < versions.len()).map(|kept| kept.version.as_str());
+    let next_page_token = page.token(last);
+    let versions = shown.iter().map(|kept| api::PathwayVersion {
         version: kept.version.clone(),
         origin: to_origin(kept.origin).into(),
         registered_at_us: kept.registered_at_us,
@@ -84,6 +94,7 @@ pub(super) fn to_history(history: &History) -> api::GetPathwayResponse {
         schemas: chosen.version.schemas.clone().into_iter().collect(),
         versions: versions.collect(),
         activations: activations.collect(),
+        next_page_token,
     }
 }
 

@@ -177,11 +177,16 @@ impl Processing {
         Ok(History { chosen, versions, activations })
     }
 
-    /// Every pathway: its active version, or its newest where none is active.
-    pub(crate) async fn pathways(&self) -> Result<Vec<(Kept, bool)>, ProcessorError> {
-        let mut names: Vec<String> =
-            self.store.versions("").await?.into_iter().map(|kept| kept.name).collect();
-        names.dedup();
+    /// At most so many pathways behind a name, each in its active version, or its newest where none is active; and whether there are more.
+    pub(crate) async fn pathways(
+        &self,
+        after: &str,
+        limit: i64,
+    ) -> Result<(Vec<(Kept, bool)>, bool), ProcessorError> {
+        let mut names = self.store.names(after, limit.saturating_add(1)).await?;
+        let size = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = names.len() > size;
+        names.truncate(size);
         self.registry.current().await?;
         let mut pathways = Vec::with_capacity(names.len());
         for name in names {
@@ -189,7 +194,7 @@ impl Processing {
             let active = self.runs(&chosen);
             pathways.push((chosen, active));
         }
-        Ok(pathways)
+        Ok((pathways, has_more))
     }
 }
 

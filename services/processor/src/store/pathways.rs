@@ -14,6 +14,7 @@ const ADD_VERSION: &str =
 const LIST_VERSIONS: &str =
     "SELECT name, version, origin, definition, schemas, registered_at_us FROM pathway_versions
      WHERE ($1 = '' OR name = $1) ORDER BY name, registered_at_us DESC, version";
+const LIST_NAMES: &str = "SELECT DISTINCT name FROM pathway_versions WHERE name > $1 ORDER BY name LIMIT $2";
 const LIST_ACTIVATIONS: &str =
     "SELECT sequence, name, version, topic, starts, activated_at_us FROM pathway_activations
      WHERE ($1 = '' OR name = $1) ORDER BY sequence";
@@ -94,6 +95,12 @@ impl Store {
     /// The versions of one pathway, or of all where `name` is empty: by name, the newest first.
     pub(crate) async fn versions(&self, name: &str) -> Result<Vec<Version>, ProcessorError> {
         self.db.query(LIST_VERSIONS, vec![name.into()]).await?.iter().map(version).collect()
+    }
+
+    /// At most so many names of pathways behind one, in order.
+    pub(crate) async fn names(&self, after: &str, limit: i64) -> Result<Vec<String>, ProcessorError> {
+        let rows = self.db.query(LIST_NAMES, vec![after.into(), limit.into()]).await?;
+        rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
     }
 
     /// What was activated, oldest first.

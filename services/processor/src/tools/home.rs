@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use pathway_kernel::{Code, Fault};
+use pathway_kernel::Fault;
 
 use crate::processing::Processing;
 
@@ -22,8 +22,6 @@ impl Home {
 
     /// The service. It is not there before it has started and after it has ended, when whoever asks will be run again.
     pub(crate) fn get(&self) -> Result<Arc<Processing>, Fault> {
-        let message = "the processor is starting or ending; run it again";
-        let away = || Fault::new(Code::Unavailable, "ENDING", message);
-        self.0.get().and_then(Weak::upgrade).ok_or_else(away)
+        self.0.get().and_then(Weak::upgrade).ok_or_else(Fault::ending)
     }
 }

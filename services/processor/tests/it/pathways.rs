@@ -47,7 +47,7 @@ async fn activate(client: &Client, name: &str, version: &str) -> Result<String, 
 }
 
 async fn get(client: &Client, name: &str) -> api::GetPathwayResponse {
-    let request = api::GetPathwayRequest { name: name.to_owned(), version: String::new() };
+    let request = api::GetPathwayRequest { name: name.to_owned(), ..Default::default() };
     client.clone().get_pathway(request).await.unwrap().into_inner()
 }
 
@@ -126,8 +126,19 @@ async fn every_mistake_is_told_and_nothing_is_kept() {
     request.activate = true;
     let valid = service.client.clone().register_pathway(request).await.unwrap().into_inner();
     assert!(!valid.created && !valid.pathway.unwrap().active);
-    let all = service.client.clone().list_pathways(api::ListPathwaysRequest {}).await.unwrap().into_inner();
+    let list = async |page_size, page_token| {
+        let request = api::ListPathwaysRequest { page_size, page_token };
+        service.client.clone().list_pathways(request).await.map(tonic::Response::into_inner)
+    };
+    let all = list(0, String::new()).await.unwrap();
     assert_eq!(all.pathways.len(), 2, "nothing was kept beside what ships");
+    assert!(all.next_page_token.is_empty());
+    let first = list(1, String::new()).await.unwrap();
+    assert_eq!(first.pathways, all.pathways[..1]);
+    let second = list(1, first.next_page_token.clone()).await.unwrap();
+    assert_eq!((second.pathways.as_slice(), second.next_page_token.as_str()), (&all.pathways[1..], ""));
+    let broken = from_status(list(1, first.next_page_token[1..].to_owned()).await.unwrap_err());
+    assert_eq!(broken.violations()[0].field, "page_token");
     service.stop().await;
 }
 
