@@ -1,13 +1,11 @@
-//! How a process ends that is in the middle of a call.
+//! How a process ends that is in the middle of a call, or has not begun yet.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::TcpListener;
 
 use bytes::Bytes;
 use pathway_proto::pathway::datasync::v1::ListRecordsRequest;
-use pathway_testkit::eventually;
+use pathway_testkit::Raw;
 use prost::Message as _;
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::Endpoint;
@@ -15,42 +13,23 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::raw::Raw;
+use crate::process::Process;
 
 /// A process with a call that waits for the rest of its request.
 struct Busy {
-    child: Child,
+    process: Process,
     /// Sends the rest.
     finish: oneshot::Sender<()>,
     call: JoinHandle<Result<(), Status>>,
     health: HealthClient<tonic::transport::Channel>,
-    directory: TempDir,
 }
 
 // === impl Busy ===
 
 impl Busy {
     async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let here = std::env::current_exe().unwrap();
-        let binary = here.parent().and_then(Path::parent).unwrap().join("pathway-datasync");
-        let log = directory.path().join("log");
-        let child = Command::new(binary)
-            .arg("--data-dir")
-            .arg(directory.path())
-            .args(["--listen", "127.0.0.1:0"])
-            .stdin(Stdio::null())
-            .stderr(std::fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let address = said(&directory, "\"ready\"")
-            .split("\"address\":\"")
-            .nth(1)
-            .unwrap()
-            .split('"')
-            .next()
-            .unwrap()
-            .to_owned();
+        let process = Process::start(&[]);
+        let address = process.ready("address");
         let channel = Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();
         let (finish, finished) = oneshot::channel::<()>();
         let (begun, is_begun) = oneshot::channel::<()>();
@@ -71,21 +50,8 @@ impl Busy {
         let mut health = HealthClient::new(channel);
         // An answer on the same connection says that what was sent before it has arrived.
         health.check(HealthCheckRequest::default()).await.unwrap();
-        Self { child, finish, call, health, directory }
+        Self { process, finish, call, health }
     }
-
-    fn signal(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-}
-
-/// The first line of the log that has this.
-fn said(directory: &TempDir, text: &str) -> String {
-    eventually(text, || {
-        let log = std::fs::read_to_string(directory.path().join("log")).ok()?;
-        log.lines().find(|line| line.contains(text)).map(str::to_owned)
-    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,20 +60,23 @@ async fn a_call_under_way_is_answered_while_new_ones_are_turned_away() {
     let watch = busy.health.watch(HealthCheckRequest::default()).await.unwrap();
     let mut watched = watch.into_inner();
     assert_eq!(watched.message().await.unwrap().unwrap().status, 1, "SERVING");
-    busy.signal();
+    busy.process.signal();
     assert_eq!(watched.message().await.unwrap().unwrap().status, 2, "NOT_SERVING comes first");
-    drop(watched);
-    said(&busy.directory, "\"draining\"");
+    assert!(watched.message().await.unwrap().is_none(), "who watches keeps nothing from ending");
+    // Whoever asks while it drains, on a connection from before, is told the same.
+    let now = busy.health.check(HealthCheckRequest::default()).await;
+    assert!(now.is_err() || now.unwrap().into_inner().status == 2);
+    busy.process.said("\"draining\"");
     busy.finish.send(()).unwrap();
     busy.call.await.unwrap().unwrap();
-    assert_eq!(busy.child.wait().unwrap().code(), Some(0));
+    assert_eq!(busy.process.ended(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_does_not_end_is_given_up_after_the_drain() {
     let mut busy = Busy::start().await;
-    busy.signal();
-    assert_eq!(busy.child.wait().unwrap().code(), Some(0));
+    busy.process.signal();
+    assert_eq!(busy.process.ended(), Some(0));
     let cut = busy.call.await.unwrap().unwrap_err();
     assert!(matches!(cut.code(), Code::Unavailable | Code::Unknown | Code::Cancelled), "{cut}");
 }
@@ -115,8 +84,21 @@ async fn a_call_that_does_not_end_is_given_up_after_the_drain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_a_process_at_once() {
     let mut busy = Busy::start().await;
-    busy.signal();
-    said(&busy.directory, "\"draining\"");
-    busy.signal();
-    assert_eq!(busy.child.wait().unwrap().code(), Some(130), "not 0, as after a drain");
+    busy.process.signal();
+    busy.process.said("\"draining\"");
+    busy.process.signal();
+    assert_eq!(busy.process.ended(), Some(130), "not 0, as after a drain");
+}
+
+/// The store accepts the connection and says nothing: the process cannot be ready, and must end all the same.
+#[test]
+fn a_process_that_waits_for_its_store_ends_when_it_is_told_to() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://pathway@{}/pathway", silent.local_addr().unwrap());
+    let environment =
+        [("PATHWAY_DATASYNC__STORE__KIND", "postgres"), ("PATHWAY_DATASYNC__STORE__URL", url.as_str())];
+    let mut process = Process::start(&environment);
+    let (_connection, _) = silent.accept().unwrap();
+    process.signal();
+    assert_eq!(process.ended(), Some(0));
 }

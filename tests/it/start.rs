@@ -61,7 +61,7 @@ fn each_error_at_the_start_is_one_clear_line() {
     let unknown = file("unknown.toml", "[security]\nsecrte_file = 'x'");
     for name in ALL {
         let of = |key: &str| variable(name, &format!("SECURITY__{key}"));
-        let cases: [(&str, Command, &str); 9] = [
+        let cases: [(&str, Command, &str); 10] = [
             ("a taken port", with(&command(name, &data), &[], &["--listen", &address]), &address),
             (
                 "a file that is no TOML",
@@ -93,6 +93,11 @@ fn each_error_at_the_start_is_one_clear_line() {
                 "keys that are not there",
                 with(&command(name, &data), &[(&of("JWKS"), "/nowhere/jwks")], &[]),
                 "/nowhere/jwks",
+            ),
+            (
+                "an address of health that is none",
+                with(&command(name, &data), &[(&of("TLS__HEALTH_LISTEN"), "nowhere")], &[]),
+                "health_listen",
             ),
             ("an open address", with(&command(name, &data), &[], &["--listen", "0.0.0.0:0"]), "--insecure"),
         ];

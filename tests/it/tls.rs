@@ -9,16 +9,22 @@ const SERVICES: [&str; 4] = ["processor", "datasync", "analytics", "notification
 const SECRET: &str = "the secret of a mesh that uses TLS";
 
 /// A directory with an authority's certificate, and one that it signed, for both ends.
-struct Files(tempfile::TempDir);
+pub(crate) struct Files(tempfile::TempDir);
 
 // === impl Files ===
 
 impl Files {
+    pub(crate) fn fresh() -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        files.renew();
+        files
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 
@@ -60,8 +66,7 @@ fn pathway(services: &Services, files: &Files, token: Option<&str>, args: &[&str
 
 #[test]
 fn a_mesh_proves_itself_and_takes_up_renewed_certificates() {
-    let files = Files(tempfile::tempdir().unwrap());
-    files.renew();
+    let files = Files::fresh();
     let mut environment = Vec::new();
     for service in SERVICES {
         let name = |key: &str| format!("PATHWAY_{}__SECURITY__{key}", service.to_uppercase());

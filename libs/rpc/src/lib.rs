@@ -23,6 +23,7 @@ mod details;
 mod dialer;
 mod endpoints;
 mod exposition;
+mod health;
 mod limits;
 mod listener;
 mod mask;

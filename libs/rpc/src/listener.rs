@@ -14,7 +14,11 @@ use tower::Service;
 
 /// Where a server accepts calls.
 #[derive(Debug)]
-pub struct Listener(pub(crate) Kind);
+pub struct Listener {
+    pub(crate) kind: Kind,
+    /// Where health alone is served.
+    pub(crate) health: Option<TcpListener>,
+}
 
 #[derive(Debug)]
 pub(crate) enum Kind {
@@ -33,7 +37,7 @@ const PIPE_BYTES: usize = 64 * 1024;
 #[must_use]
 pub fn memory() -> (Connector, Listener) {
     let (connect, accept) = mpsc::channel(16);
-    (Connector(connect), Listener(Kind::Memory(accept)))
+    (Connector(connect), Listener { kind: Kind::Memory(accept), health: None })
 }
 
 // === impl Listener ===
@@ -44,13 +48,27 @@ impl Listener {
     /// # Errors
     /// Where the address is taken or not ours.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self(Kind::Tcp(TcpListener::bind(address).await?)))
+        Ok(Self { kind: Kind::Tcp(TcpListener::bind(address).await?), health: None })
+    }
+
+    /// The same, with a socket more on which health, and nothing else, is served without TLS: for probes that know none.
+    ///
+    /// # Errors
+    /// Where the address is taken or not ours.
+    pub async fn with_health(self, address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { health: Some(TcpListener::bind(address).await?), ..self })
+    }
+
+    /// The address of the socket of health; none where there is no such socket.
+    #[must_use]
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health.as_ref()?.local_addr().ok()
     }
 
     /// The socket's address; none for a pipe.
     #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        match &self.0 {
+        match &self.kind {
             Kind::Tcp(listener) => listener.local_addr().ok(),
             Kind::Memory(_) => None,
         }
@@ -58,7 +76,7 @@ impl Listener {
 
     /// The next pipe that somebody has connected, for what stands between services in a test; none for a socket, and where nobody can connect any more.
     pub async fn next_pipe(&mut self) -> Option<DuplexStream> {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Tcp(_) => None,
             Kind::Memory(pipes) => pipes.recv().await?.ok(),
         }

@@ -9,11 +9,11 @@ use pathway_resilience::{Breakers, InheritLayer, TimeoutLayer};
 use pathway_telemetry::Telemetry;
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::RoutesBuilder;
 use tonic::transport::server::TcpIncoming;
-use tonic_health::ServingStatus;
 use tonic_web::GrpcWebLayer;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -22,12 +22,12 @@ use crate::accept::Patient;
 use crate::auth::GuardLayer;
 use crate::details::DetailsLayer;
 use crate::exposition::ExpositionLayer;
+use crate::health::Standing;
 use crate::listener::Kind;
 use crate::operations::Operations;
-use crate::readiness::report;
 use crate::shed::ShedLayer;
 use crate::trace::TraceLayer;
-use crate::{Guard, LIVE, Listener, Readiness, ServerTls, tls};
+use crate::{Guard, Listener, Readiness, ServerTls, tls};
 
 /// The services behind one port.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +67,7 @@ pub struct Server {
     config: ServerConfig,
     routes: Routes,
     operations: Option<Breakers>,
+    closing: CancellationToken,
 }
 
 // === impl Routes ===
@@ -125,14 +126,20 @@ impl Default for ServerConfig {
 impl Server {
     /// A server of `routes`.
     #[must_use]
-    pub const fn new(config: ServerConfig, routes: Routes) -> Self {
-        Self { config, routes, operations: None }
+    pub fn new(config: ServerConfig, routes: Routes) -> Self {
+        Self { config, routes, operations: None, closing: CancellationToken::new() }
     }
 
     /// The same with what an operator asks of every process: `pathway.operations.v1`.
     #[must_use]
     pub fn with_operations(self, breakers: Breakers) -> Self {
         Self { operations: Some(breakers), ..self }
+    }
+
+    /// The same, which cancels `closing` when it ends, and not before its health says so: streams and those who wait end by it.
+    #[must_use]
+    pub fn with_closing(self, closing: CancellationToken) -> Self {
+        Self { closing, ..self }
     }
 
     /// Serves until `shutdown`, then says `NOT_SERVING`, lets calls end for the drain's time, and returns.
@@ -144,16 +151,16 @@ impl Server {
         listener: Listener,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), Fault> {
-        let Self { config, mut routes, operations } = self;
+        let Self { config, mut routes, operations, closing } = self;
+        // However it ends, nobody goes on waiting.
+        let _closing = closing.clone().drop_guard();
         let mut watched = None;
         if let Some(breakers) = operations {
             let (end, service) = Operations::service(breakers);
             watched = Some(end);
             routes = routes.add(service);
         }
-        let (reporter, health) = tonic_health::server::health_reporter();
-        report(&reporter, &routes.names, ServingStatus::Serving).await;
-        reporter.set_service_status(LIVE, ServingStatus::Serving).await;
+        let standing = Standing::serving(routes.names).await;
         let described = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(pathway_proto::DESCRIPTORS)
@@ -165,7 +172,7 @@ impl Server {
         // What tools asked for before there was a v1.
         let reflection_before = described().build_v1alpha().map_err(Fault::internal)?;
         let all = RoutesBuilder::from(routes.inner)
-            .add_service(health)
+            .add_service(standing.service())
             .add_service(reflection)
             .add_service(reflection_before)
             .clone()
@@ -196,9 +203,9 @@ impl Server {
             // An error means that `drain` was dropped: the server is ending all the same.
             let _ = draining.await;
         };
-        let names = routes.names;
+        let Listener { kind, health } = listener;
         let ended = async {
-            match (listener.0, config.tls) {
+            match (kind, config.tls) {
                 (Kind::Tcp(listener), Some(tls)) => {
                     let incoming = tls::incoming(listener, tls);
                     router.serve_with_incoming_shutdown(incoming, draining).await
@@ -213,15 +220,24 @@ impl Server {
                 }
             }
         };
-        tokio::pin!(ended);
+        let alone = standing.serve_alone(health);
+        tokio::pin!(ended, alone);
         tokio::select! {
             result = &mut ended => return result.map_err(Fault::internal),
-            never = config.readiness.follow(&reporter, &names) => match never {},
+            Err(error) = &mut alone => return Err(Fault::internal(error)),
+            never = standing.follow(&config.readiness) => match never {},
             () = shutdown => {}
         }
-        report(&reporter, &names, ServingStatus::NotServing).await;
+        standing.end().await;
+        closing.cancel();
         drop(watched);
         let _ = drain.send(());
+        let ended = async {
+            tokio::select! {
+                result = &mut ended => result,
+                Err(error) = &mut alone => Err(error),
+            }
+        };
         match tokio::time::timeout(config.drain, ended).await {
             Ok(result) => result.map_err(Fault::internal),
             Err(_) => {

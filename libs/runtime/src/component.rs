@@ -3,12 +3,14 @@
 use std::future::Future;
 
 use pathway_kernel::{Clock, Fault, Rng};
-use pathway_rpc::{Breakers, Dialer, Listener, Readiness, Routes, Server, ServerConfig, tell_breakers};
+use pathway_rpc::{
+    Breakers, Dialer, Listener, Readiness, Resolver, Routes, Server, ServerConfig, tell_breakers,
+};
 use pathway_telemetry::Telemetry;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-/// What a service takes from the world besides its peers: time, chance, somebody to tell how it goes, and what its process has once.
+/// What a service takes from the world besides its peers: time, chance, names, somebody to tell how it goes, and what its process has once.
 #[derive(Debug, Clone)]
 pub struct Env {
     /// Wall time.
@@ -19,6 +21,8 @@ pub struct Env {
     pub telemetry: Telemetry,
     /// The breakers of the process, of which an operator is told.
     pub breakers: Breakers,
+    /// How the names of peers are looked up.
+    pub resolver: Resolver,
 }
 
 /// A service: built from its configuration and what it depends on, then run on a listener until it is told to end.
@@ -57,14 +61,17 @@ impl Env {
     pub fn system() -> Self {
         let clock = Clock::system();
         let breakers = Breakers::new(clock.clone());
-        Self { clock, rng: Rng::system(), telemetry: Telemetry::default(), breakers }
+        let (rng, telemetry, resolver) = (Rng::system(), Telemetry::default(), Resolver::default());
+        Self { clock, rng, telemetry, breakers, resolver }
     }
 
     /// What a service calls its peers with; `service` is what an operator sees before a peer's name.
     #[must_use]
     pub fn dialer(&self, service: &str) -> Dialer {
         tell_breakers(&self.telemetry, &self.breakers, service);
-        Dialer::new(self.breakers.of(service), self.rng.clone()).with_telemetry(self.telemetry.clone())
+        Dialer::new(self.breakers.of(service), self.rng.clone())
+            .with_telemetry(self.telemetry.clone())
+            .with_resolver(self.resolver.clone())
     }
 
     /// A server of a service's routes and of what every process serves.

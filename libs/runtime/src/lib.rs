@@ -21,7 +21,7 @@ mod telemetry;
 pub use claim::{Claim, ClaimError};
 pub use component::{Component, Env};
 pub use config::{Arguments, ConfigError, environment, load, load_table};
-pub use process::{check_exposure, main, shutdown_signal};
+pub use process::{check_exposure, listen, main, shutdown_signal};
 pub use redact::redacted;
 pub use security::{SECURITY_DEFAULTS, Security, SecuritySettings, TlsSettings};
 pub use telemetry::init_telemetry;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -51,6 +52,28 @@ pub fn check_exposure(address: SocketAddr, asks: bool, insecure: bool) -> Result
     Err(Fault::new(Code::FailedPrecondition, "EXPOSED_WITHOUT_AUTH", message))
 }
 
+/// Binds what a process serves on: its own address, and, unless it is empty, the one of health alone. This comes before anything is opened, so that a port that is
+/// taken is found at once.
+///
+/// # Errors
+/// Where an address is none, is taken or is not ours.
+pub async fn listen(address: SocketAddr, health: &str) -> Result<Listener, Fault> {
+    let taken = |address, error| {
+        Fault::new(Code::FailedPrecondition, "CANNOT_LISTEN", format!("cannot listen on {address}: {error}"))
+    };
+    let listener = Listener::bind(address).await.map_err(|error| taken(address, error))?;
+    if health.is_empty() {
+        return Ok(listener);
+    }
+    let address: SocketAddr = health.parse().map_err(|_| {
+        let message = format!(
+            "`security.tls.health_listen` is {health:?}; give an address and a port such as 0.0.0.0:8001"
+        );
+        Fault::new(Code::InvalidArgument, "INVALID_CONFIGURATION", message)
+    })?;
+    listener.with_health(address).await.map_err(|error| taken(address, error))
+}
+
 /// Ends with the first SIGINT or SIGTERM. A second one ends the process at once.
 ///
 /// # Errors
@@ -79,30 +102,33 @@ async fn run<S: Component>(arguments: &Arguments) -> Result<(), Box<dyn Error>> 
         println!("{}", redacted(table));
         return Ok(());
     }
-    let listen = table.get("listen").and_then(toml::Value::as_str).unwrap_or_default();
-    let address: SocketAddr = listen
+    let given = table.get("listen").and_then(toml::Value::as_str).unwrap_or_default();
+    let address: SocketAddr = given
         .parse()
-        .map_err(|_| format!("`listen` is {listen:?}; give an address and a port such as 127.0.0.1:7001"))?;
+        .map_err(|_| format!("`listen` is {given:?}; give an address and a port such as 127.0.0.1:7001"))?;
     check_exposure(address, SecuritySettings::asks_in(&table), arguments.insecure)?;
     let config = crate::load(S::NAME, S::DEFAULTS, arguments)?;
     let telemetry = init_telemetry(S::NAME, &table)?;
 
-    // Bound before anything is opened: a port that is taken is found at once.
-    let listener =
-        Listener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let listener = listen(address, &SecuritySettings::health_listen_in(&table)).await?;
     let bound = listener.local_addr().unwrap_or(address);
+    let health = listener.health_addr().map(tracing::field::display);
     let _claim = Claim::for_config(S::NAME, &table)?;
-    let signal = shutdown_signal()?;
+    let mut signal = pin!(shutdown_signal()?);
     let env = Env { telemetry: telemetry.of(S::NAME)?, ..Env::system() };
-    let service = S::build(config, S::Deps::from(env)).await?;
-    tracing::info!(service = S::NAME, address = %bound, "ready");
+    let service = tokio::select! {
+        built = S::build(config, S::Deps::from(env)) => built?,
+        // Nothing is served yet, so there is nothing to drain. A store that does not answer must not keep the process.
+        () = &mut signal => return Ok(()),
+    };
+    tracing::info!(service = S::NAME, address = %bound, health, "ready");
 
     let shutdown = CancellationToken::new();
     let running = service.run(listener, shutdown.clone());
     tokio::pin!(running);
     tokio::select! {
         ended = &mut running => return ended.map_err(Into::into),
-        () = signal => {}
+        () = &mut signal => {}
     }
     tracing::info!(service = S::NAME, "draining");
     shutdown.cancel();

@@ -55,6 +55,8 @@ pub struct TlsSettings {
     pub server_authorities: PathBuf,
     /// How long ago files may have been read.
     pub reload_seconds: u64,
+    /// Where health alone is served in the clear; empty for nowhere.
+    pub health_listen: String,
 }
 
 /// The section, ready to be used.
@@ -88,6 +90,14 @@ impl SecuritySettings {
         let is_given =
             |key| section.and_then(|section| section.get(key)?.as_str()).is_some_and(|text| !text.is_empty());
         is_given("secret") || is_given("jwks")
+    }
+
+    /// Where a configuration has health alone served; empty for nowhere.
+    #[must_use]
+    pub fn health_listen_in(config: &Table) -> String {
+        let tls = config.get("security").and_then(|section| section.get("tls"));
+        let address = tls.and_then(|tls| tls.get("health_listen")?.as_str());
+        address.unwrap_or_default().to_owned()
     }
 }
 
@@ -249,11 +259,11 @@ mod tests {
             ("jwks = '/nowhere/jwks.json'", "cannot read /nowhere/jwks.json"),
             ("token_file = '/nowhere/token'", "cannot read the token in /nowhere/token"),
             (
-                "tls = {certificate = '/nowhere/a', key = '/nowhere/b', client_authorities = '', server_authorities = '', reload_seconds = 1}",
+                "tls = {certificate = '/nowhere/a', key = '/nowhere/b', client_authorities = '', server_authorities = '', reload_seconds = 1, health_listen = ''}",
                 "cannot read /nowhere/a",
             ),
             (
-                "tls = {certificate = '', key = 'b', client_authorities = '', server_authorities = '', reload_seconds = 1}",
+                "tls = {certificate = '', key = 'b', client_authorities = '', server_authorities = '', reload_seconds = 1, health_listen = ''}",
                 "security.tls has a certificate without a key",
             ),
         ] {

@@ -1,11 +1,12 @@
 //! Which store, and where.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 /// Which store, and where.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum StoreConfig {
     /// A SQLite file; it and its directory are made where they are absent.
     Sqlite {
@@ -34,7 +35,7 @@ pub enum Pages {
 }
 
 /// Which store a service uses, as a part of its configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreSettings {
     /// The kind.
@@ -67,6 +68,18 @@ impl StoreConfig {
     }
 }
 
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite { path } => f.debug_struct("Sqlite").field("path", path).finish(),
+            // A connection string has a password in it.
+            Self::Postgres { schema, .. } => {
+                f.debug_struct("Postgres").field("schema", schema).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
 // === impl Pages ===
 
 impl Pages {
@@ -88,5 +101,26 @@ impl StoreSettings {
             StoreKind::Sqlite => StoreConfig::sqlite(data_dir.join(format!("{service}.db"))),
             StoreKind::Postgres => StoreConfig::postgres(&self.url, service),
         }
+    }
+}
+
+impl fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL has a password in it.
+        f.debug_struct("StoreSettings").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_shown() {
+        let url = "postgres://pathway:canary@localhost/pathway".to_owned();
+        let settings = StoreSettings { kind: StoreKind::Postgres, url };
+        let shown = format!("{settings:?} {:?}", settings.of("datasync", Path::new("data")));
+        assert!(shown.contains("Postgres") && shown.contains("datasync"), "{shown}");
+        assert!(!shown.contains("canary"), "{shown}");
     }
 }

@@ -5,6 +5,7 @@
 //! - [`Services::pathway`] runs the command line against them.
 //! - [`Running`] runs one service in the test's own process, on an in-memory transport.
 //! - [`Network`] stands between such services, and loses, repeats, delays and cuts what they send.
+//! - [`Raw`] sends and takes messages as bytes, whatever is in them.
 //! - [`eventually`] waits for a condition, never for a duration.
 //! - [`test_data`] finds the real inputs, or says aloud that they are absent.
 //!
@@ -15,11 +16,13 @@ mod cli;
 mod condition;
 mod network;
 mod ports;
+mod raw;
 mod running;
 mod services;
 
 pub use cli::Run;
 pub use condition::{eventually, test_data};
 pub use network::{Carried, Network, Weather};
+pub use raw::Raw;
 pub use running::Running;
 pub use services::{Layout, Services};

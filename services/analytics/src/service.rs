@@ -156,15 +156,8 @@ impl Component for Analytics {
         let closer = Closer::new(self.figures.clone());
         tasks.spawn(closing.clone().run_until_cancelled_owned(closer.run()));
         tasks.close();
-        let told = {
-            let closing = closing.clone();
-            async move {
-                shutdown.cancelled().await;
-                closing.cancel();
-            }
-        };
-        let served = self.env.server(config, routes).serve(listener, told).await;
-        closing.cancel();
+        let server = self.env.server(config, routes).with_closing(closing);
+        let served = server.serve(listener, shutdown.cancelled_owned()).await;
         tasks.wait().await;
         served
     }

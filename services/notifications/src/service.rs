@@ -91,26 +91,14 @@ impl Component for Notifications {
             readiness: self.readiness(),
             ..self.serving.config()
         };
-        let server = self.env.server(config, self.routes());
         let closing = self.notices.closing.clone();
+        let server = self.env.server(config, self.routes()).with_closing(closing.clone());
         let carrying = tokio::spawn(self.courier.run(closing.clone()));
-        let told = {
-            let closing = closing.clone();
-            async move {
-                shutdown.cancelled().await;
-                closing.cancel();
-            }
-        };
         // What other processes change is heard of by asking; one that is alone hears of everything.
         let asking = self.notices.store.is_shared().then(|| {
-            tokio::spawn(others::follow(
-                self.notices.store.clone(),
-                self.notices.feeds.clone(),
-                closing.clone(),
-            ))
+            tokio::spawn(others::follow(self.notices.store.clone(), self.notices.feeds.clone(), closing))
         });
-        let served = server.serve(listener, told).await;
-        closing.cancel();
+        let served = server.serve(listener, shutdown.cancelled_owned()).await;
         carrying.await.map_err(Fault::internal)?;
         if let Some(asking) = asking {
             asking.await.map_err(Fault::internal)?;

@@ -17,7 +17,7 @@ use pathway_processor::{Peers, Processor};
 use pathway_rpc::{Listener, Readiness, Routes, ServerConfig, ServerSettings, Target, memory};
 use pathway_runtime::{
     Arguments, Claim, ClaimError, Component, ConfigError, Env, Security, SecuritySettings, check_exposure,
-    environment, init_telemetry, load, load_table, shutdown_signal,
+    environment, init_telemetry, listen, load, load_table, shutdown_signal,
 };
 use pathway_telemetry::Guard;
 use serde::Deserialize;
@@ -125,17 +125,16 @@ impl AllInOne {
         shutdown: CancellationToken,
     ) -> Result<(), Fault> {
         let config = ServerConfig { readiness: self.readiness.clone(), ..config };
-        let front = self.env.server(config, self.routes.clone());
-        let closing = self.shutdown.clone();
-        self.services.spawn(async move {
-            let told = closing.clone().cancelled_owned();
-            ("pathway", front.serve(listener, told).await)
-        });
+        // The port says that it is ending before the services behind it end their streams.
+        let front = self.env.server(config, self.routes.clone()).with_closing(self.shutdown.clone());
+        let told = CancellationToken::new();
+        let front = front.serve(listener, told.clone().cancelled_owned());
+        self.services.spawn(async move { ("pathway", front.await) });
         let early = tokio::select! {
             () = shutdown.cancelled() => None,
             ended = self.services.join_next() => ended,
         };
-        self.shutdown.cancel();
+        told.cancel();
         let result = match early {
             None => Ok(()),
             Some(Ok((name, Ok(())))) => Err(Fault::internal(format!("{name} ended by itself"))),
@@ -156,13 +155,9 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
     let config: Config = load(NAME, DEFAULTS, &arguments).map_err(|error| misconfigured(NAME, &error))?;
     check_exposure(args.listen, config.security.asks(), args.insecure)?;
     let telemetry = telemetry()?;
-    // Bound before anything is opened: a port that is taken is found at once.
-    let listener = Listener::bind(args.listen).await.map_err(|error| {
-        let message = format!("cannot listen on {}: {error}; --listen names another address", args.listen);
-        Fault::new(Code::FailedPrecondition, "CANNOT_LISTEN", message)
-    })?;
+    let listener = listen(args.listen, &config.security.tls.health_listen).await?;
     let address = listener.local_addr().unwrap_or(args.listen);
-    let signal = shutdown_signal().map_err(Fault::internal)?;
+    let mut signal = Box::pin(shutdown_signal().map_err(Fault::internal)?);
     let _claims = claim(&args.data_dir)?;
     if args.fresh {
         remove_stores(&args.data_dir)?;
@@ -173,7 +168,11 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
         let telemetry = telemetry.of(service).map_err(|error| misconfigured("telemetry", &error))?;
         Ok(Env { telemetry, ..process.clone() })
     };
-    let all = AllInOne::start(&args.data_dir, env).await?;
+    let all = tokio::select! {
+        all = AllInOne::start(&args.data_dir, env) => all?,
+        // Nothing is served yet, so there is nothing to drain.
+        () = &mut signal => return Ok(ExitCode::SUCCESS),
+    };
     tracing::info!(service = "pathway", %address, "ready");
 
     let shutdown = CancellationToken::new();

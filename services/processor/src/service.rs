@@ -174,12 +174,8 @@ impl Component for Processor {
             readiness: self.readiness(),
             ..self.serving.config()
         };
-        let told = async move {
-            shutdown.cancelled().await;
-            closing.cancel();
-        };
-        let served = self.env.server(config, self.routes()).serve(listener, told).await;
-        self.processing.closing.cancel();
+        let server = self.env.server(config, self.routes()).with_closing(closing);
+        let served = server.serve(listener, shutdown.cancelled_owned()).await;
         tasks.wait().await;
         self.processing.tools.settled().await;
         served

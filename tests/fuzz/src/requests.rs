@@ -4,17 +4,16 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use pathway_analytics::Analytics;
 use pathway_datasync::Datasync;
 use pathway_notifications::Notifications;
 use pathway_processor::{Deps, Peers, Processor};
 use pathway_rpc::Channel;
 use pathway_runtime::Env;
-use pathway_testkit::Running;
+use pathway_testkit::{Raw, Running};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tokio::runtime::Runtime;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Request, Status};
 
 /// The four services, and the methods that answer once.
@@ -24,10 +23,6 @@ struct Mesh {
     _running: [Running; 4],
     _directory: tempfile::TempDir,
 }
-
-/// Messages as they are on the wire.
-#[derive(Debug, Clone, Copy)]
-struct Raw;
 
 /// How long a method may wait for what never comes.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -91,41 +86,5 @@ impl Mesh {
             methods.extend(unary.map(|method| (method, channels[at].clone())));
         }
         Self { runtime, methods, _running: running, _directory: directory }
-    }
-}
-
-// === impl Raw ===
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 }

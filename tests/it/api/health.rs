@@ -34,8 +34,7 @@ async fn who_watches_hears_not_serving_before_the_server_ends() {
     let ending = tokio::spawn(service.stop());
     for mut watch in watches {
         assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
-        // The drain ends the stream, whether it is watched or not.
-        drop(watch);
+        assert!(watch.message().await.unwrap().is_none(), "that was the last thing to tell");
     }
     ending.await.unwrap();
 }

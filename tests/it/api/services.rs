@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _};
+use bytes::Bytes;
 use pathway_analytics::Analytics;
 use pathway_datasync::Datasync;
 use pathway_kernel::Rng;
@@ -11,11 +11,10 @@ use pathway_processor::{Peers, Processor};
 use pathway_proto::DESCRIPTORS;
 use pathway_rpc::Target;
 use pathway_runtime::Env;
-use pathway_testkit::Running;
+use pathway_testkit::{Raw, Running};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tempfile::TempDir;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
@@ -26,10 +25,6 @@ pub(super) struct Services {
     running: Vec<(&'static str, Running)>,
     _directory: TempDir,
 }
-
-/// Takes messages as they are on the wire.
-#[derive(Debug, Clone, Copy)]
-struct Raw;
 
 /// What a call may take. Some wait for what never comes.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -93,12 +88,12 @@ impl Services {
     pub(super) async fn call(&self, path: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
         let mut client = Grpc::new(self.way(path)).max_encoding_message_size(usize::MAX);
         client.ready().await.unwrap();
-        let mut request = Request::new(message);
+        let mut request = Request::new(Bytes::from(message));
         request.set_timeout(DEADLINE);
         let path = PathAndQuery::try_from(path).unwrap();
         let mut answers = client.server_streaming(request, path, Raw).await?.into_inner();
         match tokio::time::timeout(SILENCE, answers.message()).await {
-            Ok(message) => Ok(message?.unwrap_or_default()),
+            Ok(message) => Ok(message?.unwrap_or_default().into()),
             Err(_) => Ok(Vec::new()),
         }
     }
@@ -119,43 +114,5 @@ impl Services {
             }
             Target::Uri(uri) | Target::Tls(uri, _) => Endpoint::from(uri).connect_lazy(),
         }
-    }
-}
-
-// === impl Raw ===
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, message: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&message);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        let mut message = vec![0; buffer.remaining()];
-        buffer.copy_to_slice(&mut message);
-        Ok(Some(message))
     }
 }

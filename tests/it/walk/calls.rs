@@ -5,11 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use pathway_kernel::Fault;
 use pathway_rpc::{Channel, from_status};
+use pathway_testkit::Raw;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value};
 use tonic::Request;
-
-use crate::raw::Raw;
 
 /// How long something is looked for that should not come.
 const LOOK_FOR: Duration = Duration::from_millis(1500);
@@ -58,7 +57,7 @@ pub(super) fn names_things(message: &MessageDescriptor) -> bool {
 /// A `request_id` names the call itself.
 fn is_thing(field: &str) -> bool {
     !["user_id", "request_id"].contains(&field)
-        && ["id", "ids", "key", "keys"].iter().any(|end| field.ends_with(end))
+        && ["id", "ids", "key", "keys", "target"].iter().any(|end| field.ends_with(end))
 }
 
 /// A request of one user, which names these things and no others.

@@ -6,7 +6,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 /// Messages as they are on the wire.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Raw;
+pub struct Raw;
 
 // === impl Raw ===
 
