@@ -39,7 +39,8 @@ async fn a_probe_without_a_certificate_is_told_health_and_nothing_else() {
     let refused = client.unary(tonic::Request::new(bytes::Bytes::new()), path, Raw).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unimplemented);
     // The service's own port takes nobody without a certificate.
-    let mut bare = HealthClient::new(connect(&process.ready("address")).await);
+    let endpoint = Endpoint::try_from(format!("http://{}", process.ready("address"))).unwrap();
+    let mut bare = HealthClient::new(endpoint.connect_lazy());
     assert!(bare.check(asked("")).await.is_err());
 
     let mut watch = health.watch(asked("")).await.unwrap().into_inner();

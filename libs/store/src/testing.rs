@@ -24,6 +24,12 @@ enum Place {
     Postgres { url: String, schema: String },
 }
 
+/// A throw-away database of the PostgreSQL server, for services whose schemas have their own names. It goes with [`Database::discard`].
+#[derive(Debug)]
+pub struct Database {
+    name: String,
+}
+
 /// Makes two tests of each function `async fn name(scratch: &Scratch)`: one on SQLite, one on PostgreSQL.
 #[macro_export]
 macro_rules! suite {
@@ -99,6 +105,57 @@ impl Scratch {
     }
 }
 
+// === impl Database ===
+
+impl Database {
+    /// A new one, or none where no server answers, or it gives none.
+    #[expect(clippy::print_stderr, reason = "whoever runs the tests must see that half of them did not")]
+    pub async fn postgres() -> Option<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("test_{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let made = async {
+            let client = connect(&server()).await?;
+            // A process id comes round again, and a failed test may have left its database.
+            client.execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), &[]).await?;
+            client.execute(&format!("CREATE DATABASE {name}"), &[]).await
+        };
+        match made.await {
+            Ok(_) => Some(Self { name }),
+            Err(error) => {
+                eprintln!(
+                    "skipped: no PostgreSQL server gives a database ({error}); PATHWAY_TEST_POSTGRES names one"
+                );
+                None
+            }
+        }
+    }
+
+    /// Its connection string.
+    #[must_use]
+    pub fn url(&self) -> String {
+        within(&server(), &self.name)
+    }
+
+    /// Removes it, whoever is connected.
+    pub async fn discard(self) {
+        if let Ok(client) = connect(&server()).await {
+            // What stays behind is a database that nobody reads.
+            let _ = client.execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name), &[]).await;
+        }
+    }
+}
+
+/// A server's connection string with another database: in a URL it is the path, else the last one named counts.
+fn within(server: &str, database: &str) -> String {
+    let Some((scheme, rest)) = server.split_once("://") else {
+        return format!("{server} dbname={database}");
+    };
+    let (rest, query) =
+        rest.split_once('?').map_or((rest, String::new()), |(rest, query)| (rest, format!("?{query}")));
+    let authority = rest.split('/').next().unwrap_or_default();
+    format!("{scheme}://{authority}/{database}{query}")
+}
+
 fn server() -> String {
     std::env::var("PATHWAY_TEST_POSTGRES").unwrap_or_else(|_| {
         let user = std::env::var("PGUSER").unwrap_or_else(|_| "root".to_owned());
@@ -114,4 +171,22 @@ async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_database_of_a_server_is_named_either_way() {
+        assert_eq!(within("host=h dbname=test", "x"), "host=h dbname=test dbname=x");
+        assert_eq!(
+            within("postgres://u@h:1/test?sslmode=disable", "x"),
+            "postgres://u@h:1/x?sslmode=disable"
+        );
+        assert_eq!(within("postgres://u@h", "x"), "postgres://u@h/x");
+        for url in ["host=h dbname=test dbname=x", "postgres://u@h/x"] {
+            assert_eq!(Config::from_str(url).unwrap().get_dbname(), Some("x"));
+        }
+    }
 }

@@ -157,6 +157,7 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
     let telemetry = telemetry()?;
     let listener = listen(args.listen, &config.security.tls.health_listen).await?;
     let address = listener.local_addr().unwrap_or(args.listen);
+    let health = listener.health_addr().map(tracing::field::display);
     let mut signal = Box::pin(shutdown_signal().map_err(Fault::internal)?);
     let _claims = claim(&args.data_dir)?;
     if args.fresh {
@@ -173,7 +174,7 @@ pub(crate) async fn run(args: Up) -> Result<ExitCode, Fault> {
         // Nothing is served yet, so there is nothing to drain.
         () = &mut signal => return Ok(ExitCode::SUCCESS),
     };
-    tracing::info!(service = "pathway", %address, "ready");
+    tracing::info!(service = "pathway", %address, health, "ready");
 
     let shutdown = CancellationToken::new();
     let front = ServerConfig {

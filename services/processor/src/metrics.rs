@@ -44,7 +44,7 @@ impl Metrics {
             wait: seconds("pathway.topic.wait", "How long the oldest event of a batch waited in its topic"),
             alert_delay: seconds(
                 "pathway.alert.delay",
-                "From the moment an event was accepted until the notices that it caused were stored",
+                "From the moment an event was accepted until the notices that it caused were stored and in the streams",
             ),
             dead_letters: meter
                 .u64_counter("pathway.dead_letters")

@@ -28,12 +28,15 @@ async fn without_files_those_who_are_connected_are_served_and_others_wait() {
         return;
     }
     // Where a second reader of a store cannot be opened, that is said, and passes when the first is free.
+    let begun = Instant::now();
     let served = loop {
         match clients.publish(&events(50..100)).await {
             Ok(positions) => break positions,
             Err(fault) => assert!(fault.is_transient(), "{fault:?}"),
         }
     };
+    let served_after = begun.elapsed();
+    let waited = clients.await_processed(&served, Duration::from_secs(2)).await;
     accepted.extend(served);
 
     // A new connection waits in the system's queue.
@@ -46,6 +49,8 @@ async fn without_files_those_who_are_connected_are_served_and_others_wait() {
 
     assert!(limit(pid, 1024));
     let mended = Instant::now();
+    clients.await_processed(&accepted, LONGEST).await.unwrap();
+    row("Too many files", "who is connected", "OK", served_after, &told(&waited), mended.elapsed());
     // The one that waited is let in, and so is another.
     while let Err(fault) = newcomer.await_processed(&accepted, Duration::from_secs(2)).await {
         assert!(fault.is_transient() && mended.elapsed() < LONGEST, "{fault:?}");

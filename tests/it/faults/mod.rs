@@ -1,6 +1,6 @@
 //! What a fault of each kind does, over real sockets and with real processes: what callers see, and that afterwards every accepted event has been applied once.
 //!
-//! The faults are done by a [proxy](proxy) before each peer, by `kill -9`, by a disk that is full and by a limit on open files. Each round prints a row: what was
+//! The faults are done by a [proxy](proxy) before each peer, by `kill -9`, by a disk that is full, by a limit on open files and by a name that means another address. Each round prints a row: what was
 //! broken, what a caller of the broken part was told and after how long, what became of those who waited for an event meanwhile, and how long after the mending
 //! everything was done. Nothing is asserted of these times; `make faults` prints the table, which `docs/reliability.md` shows.
 
@@ -8,6 +8,7 @@ mod clock;
 mod disk;
 mod files;
 mod mesh;
+mod names;
 mod proxy;
 mod streams;
 
@@ -235,9 +236,9 @@ fn crossing(user: &str, n: usize) -> Value {
 
 /// A line of the table.
 fn row(fault: &str, part: &str, seen: &str, after: Duration, waited: &str, recovered: Duration) {
-    eprintln!(
-        "| {fault} | {part} | {seen} | {:.2} s | {waited} | {:.2} s |",
-        after.as_secs_f64(),
-        recovered.as_secs_f64()
-    );
+    let [after, recovered] = [after, recovered].map(|time| match time.as_millis() {
+        millis @ 0..1000 => format!("{millis} ms"),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    });
+    eprintln!("| {fault} | {part} | {seen} | {after} | {waited} | {recovered} |");
 }

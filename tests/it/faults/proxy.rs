@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use pathway_rpc::Target;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -59,6 +60,17 @@ impl Proxy {
     /// The address that the caller is given.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The same as a name's address.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A service of the test's own process is behind it from now on.
+    pub(super) fn lead_to_target(&self, target: &Target) {
+        let Target::Uri(uri) = target else { unreachable!("it was bound to a socket") };
+        self.lead_to(uri.to_string().trim_end_matches('/'));
     }
 
     /// Who is behind it from now on, as `http://host:port`.

@@ -4,10 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use pathway_proto::pathway::processor::v1::Event;
-use pathway_testkit::{Layout, Services, eventually};
+use pathway_testkit::eventually;
 
 use super::collector::Collector;
-use super::{exporting, fresh_trace, publish, publish_only, purchase};
+use super::{exporting, fresh_trace, publish, publish_only, purchase, start};
 
 /// Words that only people and secrets have in this test. Each stands for a kind of what must stay inside.
 const USER: &str = "canary-user-q7";
@@ -43,9 +43,7 @@ async fn no_amount_name_token_or_text_leaves_a_process() {
     let mut variables = exporting(&endpoint);
     variables.push(("OTEL_EXPORTER_OTLP_HEADERS", format!("x-api-key={TOKEN}")));
     variables.push(("RUST_LOG", "trace".to_owned()));
-    let variables: Vec<(&str, &str)> =
-        variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let services = Services::start_with(Layout::Mesh, &variables);
+    let services = start(&variables);
     let names = ["processor", "datasync", "analytics", "notifications"];
 
     // What goes well, with a notice that tells the amount.

@@ -151,6 +151,12 @@ impl Seen {
         hex(&self.span.parent_span_id)
     }
 
+    /// The attributes of what happened within it under this name, in order; each as text, empty where it is absent.
+    pub(super) fn events(&self, name: &str, keys: &[&str]) -> Vec<Vec<String>> {
+        let events = self.span.events.iter().filter(|event| event.name == name);
+        events.map(|event| keys.iter().map(|key| text(&event.attributes, key)).collect()).collect()
+    }
+
     /// An attribute as text; empty where it is absent.
     pub(super) fn attribute(&self, key: &str) -> String {
         text(&self.span.attributes, key)

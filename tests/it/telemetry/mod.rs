@@ -2,6 +2,8 @@
 
 mod canary;
 mod collector;
+mod flush;
+mod happenings;
 mod tree;
 
 use std::time::Duration;
@@ -10,7 +12,7 @@ use pathway_kernel::Clock;
 use pathway_proto::pathway::processor::v1::processor_service_client::ProcessorServiceClient;
 use pathway_proto::pathway::processor::v1::publish_result::Result as Item;
 use pathway_proto::pathway::processor::v1::{AwaitProcessedRequest, Event, EventPosition, PublishRequest};
-use pathway_testkit::Services;
+use pathway_testkit::{Layout, Services};
 use tonic::Request;
 use tonic::transport::Channel;
 
@@ -27,6 +29,13 @@ fn exporting(endpoint: &str) -> Vec<(&'static str, String)> {
     ]
     .map(|(name, value)| (name, value.to_owned()))
     .into()
+}
+
+/// Four processes with these variables.
+fn start(variables: &[(&'static str, String)]) -> Services {
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Services::start_with(Layout::Mesh, &variables)
 }
 
 /// A card purchase of today.

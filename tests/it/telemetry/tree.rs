@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use pathway_testkit::{Layout, Services, eventually};
+use pathway_testkit::eventually;
 use serde_json::Value;
 
 use super::collector::{Collector, Seen, hex};
-use super::{exporting, fresh_trace, publish, publish_only, purchase};
+use super::{exporting, fresh_trace, publish, publish_only, purchase, start};
 
 /// A trace as lines: each span under its parent, with its service, kind and name. Of siblings that look the same one is shown.
 fn tree(spans: &[Seen], root: &str) -> Vec<String> {
@@ -37,17 +37,10 @@ fn branch(children: &BTreeMap<String, Vec<&Seen>>, parent: &str, depth: usize, l
     }
 }
 
-fn start(collector: &str) -> Services {
-    let variables = exporting(collector);
-    let variables: Vec<(&str, &str)> =
-        variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    Services::start_with(Layout::Mesh, &variables)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_trace_leads_from_the_publish_through_the_nodes_to_each_store() {
     let (collector, endpoint) = Collector::start().await;
-    let services = start(&endpoint);
+    let services = start(&exporting(&endpoint));
     let _ = services
         .pathway(&["budget", "set", "--user", "traced", "--currency", "USD", "--limit", "dining=10.00"])
         .succeeded();
@@ -123,7 +116,7 @@ async fn one_trace_leads_from_the_publish_through_the_nodes_to_each_store() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_of_several_traces_links_to_them_and_each_leads_to_its_nodes() {
     let (collector, endpoint) = Collector::start().await;
-    let mut services = start(&endpoint);
+    let mut services = start(&exporting(&endpoint));
     // While datasync is away a partition's events wait, and then run as one batch.
     services.kill("datasync");
     let traces: Vec<String> = ["a", "b", "c"].map(|end| format!("{}{end}", &fresh_trace()[1..])).into();

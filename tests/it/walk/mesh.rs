@@ -9,6 +9,7 @@ use pathway_notifications::Notifications;
 use pathway_processor::{Peers, Processor};
 use pathway_rpc::{Channel, Credentials, Secret};
 use pathway_runtime::{Env, SecuritySettings};
+use pathway_store::{StoreKind, StoreSettings};
 use pathway_testkit::Running;
 use secrecy::SecretString;
 use serde_json::json;
@@ -26,10 +27,16 @@ const SECRET: &str = "a secret of this test, and of no other";
 // === impl Mesh ===
 
 impl Mesh {
-    pub(super) async fn start() -> Self {
+    /// In files, or in the PostgreSQL database at `url`.
+    pub(super) async fn start(url: Option<&str>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let env = || Env { rng: Rng::seeded(1), ..Env::system() };
         let path = || directory.path().to_owned();
+        let keep = |store: &mut StoreSettings| {
+            if let Some(url) = url {
+                *store = StoreSettings { kind: StoreKind::Postgres, url: url.to_owned() };
+            }
+        };
         let secure = |security: &mut SecuritySettings| {
             security.secret = SecretString::from(SECRET);
             security.issuer = "https://issuer".to_owned();
@@ -37,17 +44,20 @@ impl Mesh {
         };
         let set = |config: &mut pathway_datasync::Config| {
             config.data_dir = path();
+            keep(&mut config.store);
             secure(&mut config.security);
         };
         let datasync = Running::start::<Datasync>(set, env()).await;
         let set = |config: &mut pathway_notifications::Config| {
             config.data_dir = path();
+            keep(&mut config.store);
             secure(&mut config.security);
         };
         let notifications = Running::start::<Notifications>(set, env()).await;
         let deps = pathway_analytics::Deps { datasync: Some(datasync.target()), ..env().into() };
         let set = |config: &mut pathway_analytics::Config| {
             config.data_dir = path();
+            keep(&mut config.store);
             secure(&mut config.security);
         };
         let analytics = Running::start::<Analytics>(set, deps).await;
@@ -59,6 +69,7 @@ impl Mesh {
         let deps = pathway_processor::Deps { env: env(), peers: Some(peers) };
         let set = |config: &mut pathway_processor::Config| {
             config.data_dir = path();
+            keep(&mut config.store);
             secure(&mut config.security);
         };
         let processor = Running::start::<Processor>(set, deps).await;
