@@ -11,6 +11,9 @@ use crate::{Pages, StoreError, Tx};
 
 /// How many reads run at once; more would only wait for the same disk.
 const READERS: u32 = 4;
+/// What a reader sets beside the settings of every connection: it cannot write, and keeps at most 2 MiB of pages. Long histories would fill what
+/// the writer may keep in each of them, and the system's own cache serves all.
+const READING: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048;";
 
 /// A pool of read connections, opened as they are first needed.
 #[derive(Debug)]
@@ -62,7 +65,7 @@ impl Readers {
         idle.map_or_else(
             || {
                 let connection = connect(&self.path, self.pages).map_err(passing)?;
-                connection.execute_batch("PRAGMA query_only = ON")?;
+                connection.execute_batch(READING)?;
                 Ok(connection)
             },
             Ok,

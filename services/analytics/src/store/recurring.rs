@@ -53,10 +53,13 @@ const OWNER: &str = "SELECT sequence, time_zone FROM owners WHERE user_id = $1";
 const NEXT_CURRENCY: &str = "SELECT currency FROM facts WHERE user_id = $1 AND currency > $2 AND deleted = 0 ORDER BY currency LIMIT 1";
 /// Kinds 1 and 2 are expenses and income; an amount that is not positive is a refund. Ten lines a day of [`DAYS`] are all looked at; whoever has
 /// more is looked at less far back, for memory must not follow the history.
+const LINES_LOOKED_AT: usize = 8192;
+/// As many rows are read at once: a row takes more room than the line that is kept of it.
+const PAGE: usize = 1024;
 const LINES: &str =
     "SELECT record_id, live, kind, minor, currency, category, day, merchant, account FROM facts
      WHERE user_id = $1 AND currency = $2 AND day >= $3 AND deleted = 0 AND kind IN (1, 2) AND minor > 0
-     ORDER BY day DESC, record_id DESC LIMIT 8192";
+     AND (day, record_id) < ($4, $5) ORDER BY day DESC, record_id DESC LIMIT $6";
 const CLAIM: &str =
     "UPDATE owners SET unscanned = 0, scanned_at_us = $3 WHERE user_id = $1 AND sequence = $2";
 const FORGET: &str = "DELETE FROM recurring WHERE user_id = $1";
@@ -141,13 +144,44 @@ fn load(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<Option<Scan>, Ana
     let (mut lines, mut currency) = (Vec::new(), String::new());
     while let Some(row) = tx.query(NEXT_CURRENCY, &[user_id.into(), (&currency).into()])?.first() {
         row.text(0)?.clone_into(&mut currency);
-        for row in tx.query(LINES, &[user_id.into(), (&currency).into(), since.into()])?.iter().rev() {
-            lines.push(line(row)?);
-        }
+        lines.append(&mut latest(tx, user_id, &currency, since)?);
     }
     let known = tx.query(KNOWN, &[user_id.into()])?.iter().map(series).collect::<Result<Vec<_>, _>>()?;
     let known = known.into_iter().map(|series| (series.key.clone(), series)).collect();
     Ok(Some(Scan { sequence: owner.i64(0)?, today, lines, known }))
+}
+
+/// The owner's latest lines of a currency from a day on, oldest first.
+fn latest(
+    tx: &mut Tx<'_>,
+    user_id: &str,
+    currency: &str,
+    since: i64,
+) -> Result<Vec<SeriesLine>, AnalyticsError> {
+    let mut lines: Vec<SeriesLine> = Vec::new();
+    while lines.len() < LINES_LOOKED_AT {
+        let (day, record) =
+            lines.last().map_or((i64::MAX, Uuid::max()), |line| (line.day.epoch_days(), line.record_id));
+        let page = tx.query(
+            LINES,
+            &[
+                user_id.into(),
+                currency.into(),
+                since.into(),
+                day.into(),
+                record.into_bytes().into(),
+                i64::try_from(PAGE).unwrap_or(i64::MAX).into(),
+            ],
+        )?;
+        for row in &page {
+            lines.push(line(row)?);
+        }
+        if page.len() < PAGE {
+            break;
+        }
+    }
+    lines.reverse();
+    Ok(lines)
 }
 
 /// Stores what a scan came to, and answers how many notices there are to deliver. None where something of the user has changed meanwhile.
