@@ -59,10 +59,11 @@ proto: ## Write anew what is generated: the code of proto/, and the JSON Schema 
 	PATHWAY_REGENERATE=1 $(CARGO) test -p pathway-proto --test fresh
 	PATHWAY_REGENERATE=1 $(CARGO) test -p pathway-engine --test it published_schema_is_fresh
 
-bench: ## Measure, in release: idle memory, start, latency, throughput and cost of the main job, a million stored events, and ten thousand streams
+bench: ## Measure, in release: idle memory, start, the cost of a breaker and of the stack, ten thousand streams, latency, throughput and cost of the main job, and a million stored events
 	$(CARGO) build --release --workspace --bins
 	$(CARGO) bench -p pathway-tests --bench footprint
 	$(CARGO) bench -p pathway-tests --bench streams
+	$(CARGO) bench -p pathway-rpc --bench stack
 	$(RELEASE)/pathway bench transactions
 	$(RELEASE)/pathway bench history
 

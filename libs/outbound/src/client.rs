@@ -12,13 +12,15 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::time::Instant;
 
 use crate::resolver::GuardedResolver;
-use crate::{Guard, OutboundError};
+use crate::{Guard, Hosts, OutboundError};
 
 /// Sends requests; cheap to clone. Connections are kept and used again.
 #[derive(Debug, Clone)]
 pub struct Client {
     config: ClientConfig,
     guard: Guard,
+    /// None where a host is asked whatever came of it before.
+    hosts: Option<Hosts>,
     /// Built with the first call: reading the machine's root certificates takes longer than starting a service should.
     http: Arc<OnceLock<reqwest::Client>>,
 }
@@ -66,7 +68,13 @@ impl Client {
     /// A client that speaks to what `guard` admits. Nothing is connected before the first call.
     #[must_use]
     pub fn new(guard: Guard, config: ClientConfig) -> Self {
-        Self { config, guard, http: Arc::default() }
+        Self { config, guard, hosts: None, http: Arc::default() }
+    }
+
+    /// The same, over the same connections, which leaves hosts alone that fail.
+    #[must_use]
+    pub fn with_hosts(&self, hosts: Hosts) -> Self {
+        Self { hosts: Some(hosts), ..self.clone() }
     }
 
     /// Sends a request and reads its answer. Any status is an answer, a redirect too.
@@ -75,9 +83,19 @@ impl Client {
     /// Where there is no answer; see [`OutboundError`] for what the other side may have seen.
     pub async fn send(&self, request: Request) -> Result<Response, OutboundError> {
         let url = self.checked(&request.url)?;
+        let Some(hosts) = &self.hosts else { return self.call(url, request, self.config.timeout).await };
+        // Every URL of HTTP has both.
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
+        let admitted = hosts.admit(host, port.unwrap_or_default())?;
+        let result = self.call(url, request, admitted.timeout).await;
+        admitted.settle(&result);
+        result
+    }
+
+    async fn call(&self, url: Url, request: Request, timeout: Duration) -> Result<Response, OutboundError> {
         let left = match request.until {
             Some(until) => until.saturating_duration_since(Instant::now()),
-            None => self.config.timeout,
+            None => timeout,
         };
         let sent = self
             .http()?
@@ -144,6 +162,16 @@ impl Client {
             .map_err(|error| OutboundError::Tls(error.into()))?;
         // Another call may have been first; then this one is dropped.
         Ok(self.http.get_or_init(|| built))
+    }
+}
+
+// === impl Response ===
+
+impl Response {
+    /// How long the host wants to be left alone, where it says so (`Retry-After`, in seconds or by a date).
+    #[must_use]
+    pub fn retry_after(&self, now_us: i64) -> Option<Duration> {
+        pathway_resilience::retry_after(&self.headers, now_us)
     }
 }
 

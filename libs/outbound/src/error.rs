@@ -1,5 +1,7 @@
 //! What can go wrong, told apart by what the other side may have seen.
 
+use std::time::Duration;
+
 use pathway_kernel::{Code, Fault, Violation};
 
 /// What can go wrong with a call to the outside.
@@ -16,6 +18,9 @@ pub enum OutboundError {
         "the host has no address that may be called: it is private or reserved; an operator can admit its network in the configuration"
     )]
     Forbidden,
+    /// The last calls of the host failed, and it has a rest for so long: it has seen nothing of this one.
+    #[error("the host is not asked, because its last calls failed")]
+    NotAsked(Duration),
     /// No connection was made: the other side has seen nothing.
     #[error("the host cannot be reached")]
     NotSent(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -41,6 +46,9 @@ impl From<OutboundError> for Fault {
             OutboundError::InvalidUrl(what) => Self::invalid(vec![Violation::new("url", what)]),
             OutboundError::InvalidNetwork(_) => Self::new(Code::InvalidArgument, "INVALID_NETWORK", message),
             OutboundError::Forbidden => Self::new(Code::PermissionDenied, "ADDRESS_FORBIDDEN", message),
+            OutboundError::NotAsked(after) => {
+                Self::new(Code::Unavailable, "BREAKER_OPEN", message).with_retry_after(after)
+            }
             OutboundError::NotSent(source) => {
                 Self::new(Code::Unavailable, "NOT_REACHED", message).with_source(source)
             }

@@ -1,7 +1,7 @@
 //! HTTP calls to the outside, which cannot be led to the inside.
 //!
 //! - [`Client`] sends a [`Request`] and reads a bounded [`Response`].
-//! - [`Guard`] says which addresses it may speak to.
+//! - [`Guard`] says which addresses it may speak to, and [`Hosts`] which hosts are not asked because they have failed.
 //! - [`OutboundError`] tells a call that was never sent from one of which nobody knows.
 //!
 //! # Why not any HTTP client
@@ -18,8 +18,10 @@
 mod client;
 mod error;
 mod guard;
+mod hosts;
 mod resolver;
 
 pub use client::{Client, ClientConfig, Request, Response};
 pub use error::OutboundError;
 pub use guard::{Guard, Network};
+pub use hosts::{HostConfig, Hosts, HostsConfig};

@@ -51,6 +51,12 @@ impl Breakers {
         Self { shared: Arc::clone(&self.shared), prefix: format!("{}{name}/", self.prefix).into() }
     }
 
+    /// The clock that they tell the time by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
     /// The breaker of a target: the one that is there, where it is of the same configuration, so that whoever asks the same target shares what is known of it.
     #[must_use]
     pub fn breaker(&self, target: &str, config: BreakerConfig) -> Breaker {

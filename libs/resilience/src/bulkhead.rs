@@ -34,11 +34,20 @@ pub struct Place {
 }
 
 pin_project! {
-    /// The call, or the refusal.
-    #[project = ResponseFutureProj]
-    pub enum ResponseFuture<F> {
-        Admitted { #[pin] inner: F, place: Option<Place> },
-        Refused,
+    /// The call with its place, where it has one, or the refusal.
+    #[allow(missing_docs, reason = "the macro takes no comments on fields")]
+    #[project = PlacedFutureProj]
+    pub enum PlacedFuture<F, B> {
+        /// It is under way.
+        Admitted {
+            #[pin]
+            inner: F,
+            place: Option<Place>,
+        },
+        /// There was no place.
+        Refused {
+            answer: Option<Response<B>>,
+        },
     }
 }
 
@@ -57,6 +66,9 @@ const FULL: grpc::Refusal = grpc::Refusal {
     reason: grpc::BULKHEAD_FULL,
     message: "too many calls to the peer are under way",
 };
+
+/// When to come again: a call mostly takes less.
+const COME_AGAIN: Duration = Duration::from_millis(100);
 
 // === impl BulkheadLayer ===
 
@@ -85,25 +97,23 @@ where
 {
     type Response = Response<Placed<B>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = PlacedFuture<S::Future, B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(permit) => {
-                ResponseFuture::Admitted { inner: self.inner.call(request), place: Some(Place::new(permit)) }
-            }
-            Err(_) => ResponseFuture::Refused,
+        match Place::of(&self.places) {
+            Some(place) => PlacedFuture::Admitted { inner: self.inner.call(request), place: Some(place) },
+            None => PlacedFuture::Refused { answer: Some(grpc::refuse(FULL, Some(COME_AGAIN))) },
         }
     }
 }
 
-// === impl ResponseFuture ===
+// === impl PlacedFuture ===
 
-impl<F, B, E> Future for ResponseFuture<F>
+impl<F, B, E> Future for PlacedFuture<F, B>
 where
     F: Future<Output = Result<Response<B>, E>>,
     B: Default,
@@ -112,10 +122,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            ResponseFutureProj::Refused => {
-                Poll::Ready(Ok(grpc::refuse(FULL, Some(Duration::from_millis(100)))))
+            PlacedFutureProj::Refused { answer } => {
+                // It is polled once.
+                let answer = answer.take().unwrap_or_default();
+                Poll::Ready(Ok(answer.map(|inner| Placed::new(inner, None))))
             }
-            ResponseFutureProj::Admitted { inner, place } => {
+            PlacedFutureProj::Admitted { inner, place } => {
                 let response = ready!(inner.poll(cx))?;
                 let place = place.take();
                 Poll::Ready(Ok(response.map(|inner| Placed::new(inner, place))))
@@ -127,10 +139,10 @@ where
 // === impl Place ===
 
 impl Place {
-    /// The place that a permit stands for.
+    /// A free one of these; none where none is free.
     #[must_use]
-    pub const fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: permit }
+    pub fn of(places: &Arc<Semaphore>) -> Option<Self> {
+        Some(Self { _permit: Arc::clone(places).try_acquire_owned().ok()? })
     }
 }
 

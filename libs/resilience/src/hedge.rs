@@ -50,11 +50,10 @@ pin_project! {
     pub struct ResponseFuture<S, F, A> {
         #[pin]
         first: Option<F>,
-        #[pin]
-        second: Option<F>,
+        // Apart, as the plan is: most calls have neither, and are moved often while they are made.
+        second: Option<Pin<Box<F>>>,
         // None where there is no second call, or it is under way.
-        #[pin]
-        plan: Option<Plan<S>>,
+        plan: Option<Pin<Box<Plan<S>>>>,
         body: PhantomData<fn() -> A>,
     }
 }
@@ -109,7 +108,7 @@ where
         let first = Some(self.inner.call(request));
         let plan = kept.map(|(after, kept)| {
             let (service, settings) = (self.inner.clone(), Arc::clone(settings));
-            Plan { service, kept, settings, timer: sleep(after) }
+            Box::pin(Plan { service, kept, settings, timer: sleep(after) })
         });
         ResponseFuture { first, second: None, plan, body: PhantomData }
     }
@@ -126,8 +125,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Some(plan) = this.plan.as_mut().as_pin_mut() {
-            let plan = plan.project();
+        if let Some(plan) = this.plan.as_mut() {
+            let plan = plan.as_mut().project();
             if plan.timer.poll(cx).is_ready() {
                 // Not ready, or without budget: the first call is all there is.
                 if let Poll::Ready(Ok(())) = plan.service.poll_ready(cx)
@@ -141,25 +140,26 @@ where
                             until.saturating_duration_since(Instant::now()),
                         );
                     }
-                    this.second.set(Some(plan.service.call(request)));
+                    *this.second = Some(Box::pin(plan.service.call(request)));
                 }
-                this.plan.set(None);
+                *this.plan = None;
             }
         }
-        for is_first in [true, false] {
-            let (mut mine, other) = if is_first {
-                (this.first.as_mut(), this.second.is_some())
-            } else {
-                (this.second.as_mut(), this.first.is_some())
-            };
-            if let Some(call) = mine.as_mut().as_pin_mut()
-                && let Poll::Ready(result) = call.poll(cx)
-            {
-                mine.set(None);
-                // A failure is an answer only where no other is to come.
-                if !(other && has_failed(&result)) {
-                    return Poll::Ready(result);
-                }
+        // A failure is an answer only where no other is to come.
+        if let Some(call) = this.first.as_mut().as_pin_mut()
+            && let Poll::Ready(result) = call.poll(cx)
+        {
+            this.first.set(None);
+            if this.second.is_none() || !has_failed(&result) {
+                return Poll::Ready(result);
+            }
+        }
+        if let Some(call) = this.second.as_mut()
+            && let Poll::Ready(result) = call.as_mut().poll(cx)
+        {
+            *this.second = None;
+            if this.first.is_none() || !has_failed(&result) {
+                return Poll::Ready(result);
             }
         }
         Poll::Pending

@@ -24,6 +24,7 @@ mod grpc;
 mod hedge;
 mod replay;
 mod retry;
+mod retry_after;
 #[cfg(test)]
 mod testing;
 mod timeout;
@@ -35,7 +36,7 @@ pub use breaker::{
 };
 pub use breakers::Breakers;
 pub use budget::RetryBudget;
-pub use bulkhead::{Bulkhead, BulkheadLayer, Place, Placed};
+pub use bulkhead::{Bulkhead, BulkheadLayer, Place, Placed, PlacedFuture};
 pub use circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 pub use contract::{Contract, Safety};
 pub use deadline::{Deadline, DeadlineLayer, Inherit, InheritLayer, WithDeadline, inherited};
@@ -43,4 +44,5 @@ pub use grpc::{REASON_HEADER, encode_timeout, is_failed_head, parse_timeout};
 pub use hedge::{Hedge, HedgeLayer};
 pub use replay::{Kept, Replay};
 pub use retry::{Retry, RetryLayer, RetryPolicy};
+pub use retry_after::retry_after;
 pub use timeout::{Timeout, TimeoutLayer};

@@ -10,6 +10,9 @@
 //! again together. A negative pushback forbids it. A wait that would pass the deadline, or that is longer than the longest of our own, is not begun: the caller learns of
 //! the failure while it can still do something else. And only within the [budget](RetryBudget).
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -17,15 +20,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
-use pathway_kernel::{Backoff, Rng};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use pathway_kernel::{Backoff, Clock, Rng};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 use tower::{Layer, Service};
 
 use crate::deadline::{self, Deadline};
 use crate::replay::{Kept, Replay};
-use crate::{Contract, REASON_HEADER, RetryBudget, Safety, grpc};
+use crate::{Contract, REASON_HEADER, RetryBudget, Safety, grpc, retry_after};
 
 /// How often and when to try again.
 #[derive(Debug, Clone)]
@@ -42,6 +45,8 @@ pub struct RetryPolicy {
     pub budget: RetryBudget,
     /// The chance of the jitter.
     pub rng: Rng,
+    /// For dates at which a peer wants to be asked again.
+    pub clock: Clock,
 }
 
 /// Tries again by a policy.
@@ -61,10 +66,8 @@ pub struct Retry<S, C> {
 pin_project! {
     /// The attempts of one call.
     pub struct ResponseFuture<S, C, F, A> {
-        service: S,
-        layer: RetryLayer<C>,
-        // None where it cannot be sent again.
-        kept: Option<Kept>,
+        // None where it cannot be sent again, or is not to be: then nothing is copied.
+        again: Option<Again<S, C>>,
         attempt: u32,
         #[pin]
         state: State<F>,
@@ -72,12 +75,20 @@ pin_project! {
     }
 }
 
+/// What a further attempt takes.
+#[derive(Debug)]
+struct Again<S, C> {
+    service: S,
+    layer: RetryLayer<C>,
+    kept: Kept,
+}
+
 pin_project! {
     #[project = StateProj]
     enum State<F> {
         Calling { #[pin] call: F },
-        Waiting { #[pin] wait: Sleep, kept: Kept },
-        Readying { kept: Kept },
+        Waiting { #[pin] wait: Sleep },
+        Readying,
     }
 }
 
@@ -140,10 +151,7 @@ impl<C> RetryLayer<C> {
             let millis = pushback.to_str().ok().and_then(|text| text.parse::<u64>().ok())?;
             return Some(Some(Duration::from_millis(millis)));
         }
-        let after = || {
-            let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-            Some(Duration::from_secs(seconds))
-        };
+        let after = || retry_after(headers, self.policy.clock.now_us());
         Some(self.contract.retry_info(headers).or_else(after))
     }
 
@@ -180,13 +188,11 @@ where
 
     fn call(&mut self, request: Request<Replay<A>>) -> Self::Future {
         self.layer.policy.budget.deposit();
-        let kept = Kept::of(&request);
+        let kept = if self.layer.policy.attempts > 1 { Kept::of(&request) } else { None };
         let call = self.inner.call(request);
         // The first attempt takes the service that is ready; those that follow make theirs so.
-        let service = self.inner.clone();
-        let layer = self.layer.clone();
-        let state = State::Calling { call };
-        ResponseFuture { service, layer, kept, attempt: 1, state, body: PhantomData }
+        let again = kept.map(|kept| Again { service: self.inner.clone(), layer: self.layer.clone(), kept });
+        ResponseFuture { again, attempt: 1, state: State::Calling { call }, body: PhantomData }
     }
 }
 
@@ -207,33 +213,32 @@ where
                 // ## Calling => (done | Waiting)
                 StateProj::Calling { call } => {
                     let result = ready!(call.poll(cx));
-                    let Some(kept) = this.kept else { return Poll::Ready(result) };
-                    let Some((wait, status)) = this.layer.next(kept.head(), *this.attempt, &result) else {
-                        return Poll::Ready(result);
-                    };
+                    let Some(again) = this.again else { return Poll::Ready(result) };
+                    let next = again.layer.next(again.kept.head(), *this.attempt, &result);
+                    let Some((wait, status)) = next else { return Poll::Ready(result) };
                     *this.attempt += 1;
                     let (peer, attempt, wait_ms) =
-                        (&*this.layer.policy.peer, *this.attempt, wait.as_millis());
+                        (&*again.layer.policy.peer, *this.attempt, wait.as_millis());
                     tracing::info!(peer, attempt, after_status = status, wait_ms, "trying again");
-                    let kept = kept.clone();
-                    this.state.set(State::Waiting { wait: sleep(wait), kept });
+                    this.state.set(State::Waiting { wait: sleep(wait) });
                 }
 
                 // ## Waiting => Readying
-                StateProj::Waiting { wait, kept } => {
+                StateProj::Waiting { wait } => {
                     ready!(wait.poll(cx));
-                    let kept = kept.clone();
-                    this.state.set(State::Readying { kept });
+                    this.state.set(State::Readying);
                 }
 
                 // ## Readying => Calling
-                StateProj::Readying { kept } => {
-                    if let Err(error) = ready!(this.service.poll_ready(cx)) {
+                StateProj::Readying => {
+                    // Only what can be sent again has come here, and it is not taken away.
+                    let Some(Again { service, kept, .. }) = this.again else { return Poll::Pending };
+                    if let Err(error) = ready!(service.poll_ready(cx)) {
                         return Poll::Ready(Err(error));
                     }
                     let mut request = kept.again();
                     prepare(&mut request, *this.attempt);
-                    let call = this.service.call(request);
+                    let call = service.call(request);
                     this.state.set(State::Calling { call });
                 }
             }
@@ -252,148 +257,4 @@ fn prepare<A>(request: &mut Request<A>, attempt: u32) {
 /// Whether a layer of ours below has refused the call.
 fn is_our_own(headers: &HeaderMap) -> bool {
     headers.get(REASON_HEADER).is_some_and(|reason| grpc::REFUSALS.iter().any(|ours| reason == ours))
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use http_body_util::Full;
-    use tokio_test::{assert_pending, assert_ready, task};
-    use tower_test::mock;
-
-    use super::*;
-    use crate::testing::{Frames, TestContract, answer};
-
-    type Asked = Request<Replay<Full<Bytes>>>;
-    type Peer = mock::Handle<Asked, Response<Frames>>;
-    type Stack = mock::Spawn<Retry<mock::Mock<Asked, Response<Frames>>, TestContract>>;
-
-    fn policy() -> RetryPolicy {
-        RetryPolicy {
-            peer: "peer".into(),
-            attempts: 3,
-            backoff: Backoff::try_new(Duration::from_secs(1), Duration::from_secs(30), 0.0).unwrap(),
-            longest_wait: Duration::from_secs(30),
-            budget: RetryBudget::default(),
-            rng: Rng::seeded(1),
-        }
-    }
-
-    fn stack(policy: RetryPolicy) -> (Stack, Peer) {
-        let layer = RetryLayer::new(policy, TestContract);
-        mock::spawn_with(|inner| layer.layer(inner))
-    }
-
-    fn request(path: &str) -> Asked {
-        Request::post(path).body(Replay::new(Full::new(Bytes::from("message")))).unwrap()
-    }
-
-    /// Answers each attempt in turn; how many there were, how long they took, and what the caller got.
-    async fn run(
-        policy: RetryPolicy,
-        request: Asked,
-        answers: impl IntoIterator<Item = Response<Frames>>,
-    ) -> (usize, Duration, Option<i32>) {
-        let (mut service, mut peer) = stack(policy);
-        let begun = Instant::now();
-        assert_ready!(service.poll_ready()).unwrap();
-        let call = tokio::spawn(service.call(request));
-        let mut attempts = 0;
-        for response in answers {
-            let asked = tokio::time::timeout(Duration::from_secs(3600), peer.next_request()).await;
-            let Some((seen, answer)) = asked.ok().flatten() else { break };
-            attempts += 1;
-            let told = seen
-                .headers()
-                .get("grpc-previous-rpc-attempts")
-                .map(|value| value.to_str().unwrap().to_owned());
-            assert_eq!(told, (attempts > 1).then(|| (attempts - 1).to_string()));
-            answer.send_response(response);
-        }
-        let got = call.await.unwrap().unwrap();
-        (attempts, begun.elapsed().min(Duration::from_secs(3599)), grpc::status(got.headers()))
-    }
-
-    fn unavailable() -> Response<Frames> {
-        answer(grpc::UNAVAILABLE, &[])
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_waits_longer_each_time_and_gives_up() {
-        let answers = std::iter::repeat_with(unavailable).take(3);
-        let (attempts, took, got) = run(policy(), request("/a/Write"), answers).await;
-        assert_eq!((attempts, took, got), (3, Duration::from_secs(3), Some(grpc::UNAVAILABLE)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_what_was_not_served_is_repeated_unless_the_method_may_be() {
-        for status in 1..=16 {
-            let repeats = |path| run(policy(), request(path), [answer(status, &[]), answer(0, &[])]);
-            let is_repeated = repeats("/a/Write").await.0 == 2;
-            assert_eq!(is_repeated, status == grpc::UNAVAILABLE, "{status}");
-            let is_repeated = repeats("/a/Idempotent").await.0 == 2;
-            let may_be = [grpc::UNAVAILABLE, grpc::ABORTED, grpc::DEADLINE_EXCEEDED].contains(&status);
-            assert_eq!(is_repeated, may_be, "{status}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_peer_says_when_and_whether() {
-        let first =
-            |headers: &[(&'static str, &'static str)]| [answer(grpc::UNAVAILABLE, headers), answer(0, &[])];
-        for (header, value, seconds) in
-            [("grpc-retry-pushback-ms", "7000", 7), ("retry-after", "9", 9), ("test-retry-info", "11", 11)]
-        {
-            let (attempts, took, _) = run(policy(), request("/a/Write"), first(&[(header, value)])).await;
-            assert_eq!((attempts, took), (2, Duration::from_secs(seconds)), "{header}");
-        }
-        for refused in ["-1", "soon", "31000"] {
-            let answers = first(&[("grpc-retry-pushback-ms", refused)]);
-            assert_eq!(run(policy(), request("/a/Write"), answers).await.0, 1, "{refused}");
-        }
-        let shed = |headers| [answer(grpc::RESOURCE_EXHAUSTED, headers), answer(0, &[])];
-        assert_eq!(run(policy(), request("/a/Idempotent"), shed(&[("test-retry-info", "2")])).await.0, 2);
-        assert_eq!(run(policy(), request("/a/Write"), shed(&[("test-retry-info", "2")])).await.0, 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_deadline_is_never_passed_and_is_told_shorter_each_time() {
-        let (mut service, mut peer) = stack(policy());
-        let mut request = request("/a/Write");
-        request.extensions_mut().insert(Deadline(Instant::now() + Duration::from_millis(2500)));
-        assert_ready!(service.poll_ready()).unwrap();
-        let mut call = task::spawn(service.call(request));
-        assert_pending!(call.poll());
-        peer.next_request().await.unwrap().1.send_response(unavailable());
-        assert_pending!(call.poll());
-        tokio::time::advance(Duration::from_millis(1001)).await;
-        assert_pending!(call.poll());
-        let (seen, again) = peer.next_request().await.unwrap();
-        assert_eq!(deadline::asked(seen.headers()).unwrap().as_millis(), 1499);
-        again.send_response(unavailable());
-        assert!(assert_ready!(call.poll()).is_ok(), "a wait of two seconds would pass it");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_spent_budget_and_our_own_layers_pass_failures_on_at_once() {
-        let spent = RetryPolicy { budget: RetryBudget::new(0, 0), ..policy() };
-        assert_eq!(run(spent, request("/a/Write"), [unavailable(), unavailable()]).await.0, 1);
-        let refusal = grpc::Refusal { status: grpc::UNAVAILABLE, reason: grpc::BREAKER_OPEN, message: "" };
-        let refused = grpc::refuse(refusal, Some(Duration::from_secs(1)));
-        assert_eq!(run(policy(), request("/a/Write"), [refused, unavailable()]).await.0, 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_that_was_given_up_is_not_tried_again() {
-        let (mut service, mut peer) = stack(policy());
-        assert_ready!(service.poll_ready()).unwrap();
-        let mut call = task::spawn(service.call(request("/a/Write")));
-        assert_pending!(call.poll());
-        peer.next_request().await.unwrap().1.send_response(unavailable());
-        assert_pending!(call.poll());
-        drop(call);
-        drop(service);
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(peer.next_request().await.is_none());
-    }
 }

@@ -12,7 +12,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use pathway_resilience::{Kept, Replay, is_failed_head};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tower::Service;
 
 use crate::endpoints::{BalanceConfig, Ended, Endpoints, Load, Picked};
 use crate::methods::is_unserved;
-use crate::tls::TlsConnector;
-use crate::{ClientTls, Resolver, Target};
+use crate::name::{Name, endpoint};
+use crate::{Resolver, Target};
 
 /// A way to a peer, wherever it is; cheap to clone.
 #[derive(Debug, Clone)]
@@ -43,18 +43,6 @@ struct Shared {
     name: Option<Name>,
     endpoints: Endpoints<Channel>,
     config: BalanceConfig,
-}
-
-#[derive(Debug)]
-struct Name {
-    uri: Uri,
-    host: String,
-    port: u16,
-    /// Whom to believe; none for connections that are not encrypted.
-    tls: Option<ClientTls>,
-    resolver: Resolver,
-    /// When to look it up again; none while somebody does.
-    due: Mutex<Option<Instant>>,
 }
 
 /// A call whose answer is waited for.
@@ -233,9 +221,13 @@ fn judge(result: &Result<Response<Body>, tonic::transport::Error>) -> (Ended, bo
             while cause.is_some_and(|error| !error.is::<tonic::ConnectError>()) {
                 cause = cause.and_then(std::error::Error::source);
             }
-            let is_unreachable = cause.is_some();
-            let ended = if is_unreachable { Ended::Unreachable } else { Ended::Failed };
-            (ended, is_unserved(error), is_unreachable)
+            let (is_unreachable, is_unserved) = (cause.is_some(), is_unserved(error));
+            let ended = match (is_unreachable, is_unserved) {
+                (true, _) => Ended::Unreachable,
+                (false, true) => Ended::Away,
+                (false, false) => Ended::Failed,
+            };
+            (ended, is_unserved, is_unreachable)
         }
     }
 }
@@ -248,66 +240,6 @@ impl Drop for Waiting<'_> {
             self.balancer.report(self.address, Ended::Failed);
         }
     }
-}
-
-// === impl Name ===
-
-impl Name {
-    /// What of a target has to be looked up; none where it says the address itself.
-    fn of(
-        endpoints: &Endpoints<Channel>,
-        uri: Uri,
-        tls: Option<ClientTls>,
-        resolver: Resolver,
-    ) -> Option<Self> {
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
-        let literal = host.parse().ok().map(|address| SocketAddr::new(address, port));
-        let name = Self { uri, host, port, tls, resolver, due: Mutex::new(Some(Instant::now())) };
-        let Some(address) = literal else { return Some(name) };
-        endpoints.update(&[address], |address| name.endpoint(address));
-        None
-    }
-
-    /// The way to one address; what is called there is still the name.
-    fn endpoint(&self, address: SocketAddr) -> Channel {
-        let scheme = self.uri.scheme_str().unwrap_or("http");
-        let uri = Uri::builder().scheme(scheme).authority(address.to_string()).path_and_query("/").build();
-        // An address is an authority; the name would do as well, and be looked up by the connection.
-        let way = endpoint(uri.unwrap_or_else(|_| self.uri.clone())).origin(self.uri.clone());
-        match &self.tls {
-            // What the peer proves is its name, wherever it was found.
-            Some(tls) => way.connect_with_connector_lazy(TlsConnector::new(tls.clone(), &self.host)),
-            None => way.connect_lazy(),
-        }
-    }
-
-    /// Whether it is due; whoever is told so looks it up.
-    fn take_due(&self) -> bool {
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        due.take_if(|due| *due <= Instant::now()).is_some()
-    }
-
-    fn set_due(&self, at: Instant) {
-        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
-    }
-
-    fn sooner(&self, at: Instant) {
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(due) = due.as_mut() {
-            *due = at.min(*due);
-        }
-    }
-}
-
-fn endpoint(uri: Uri) -> Endpoint {
-    Endpoint::from(uri)
-        .connect_timeout(Duration::from_secs(5))
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .initial_stream_window_size(4 * 1024 * 1024)
-        .initial_connection_window_size(8 * 1024 * 1024)
 }
 
 // === impl Counted ===

@@ -172,6 +172,7 @@ impl Channel {
             longest_wait,
             budget: budget.clone(),
             rng: rng.clone(),
+            clock: dialer.breakers().clock().clone(),
         };
         let trace = ClientTraceLayer::new(&name, &target, &config.telemetry);
         let resolver = dialer.resolver().clone();

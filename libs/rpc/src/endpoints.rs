@@ -66,6 +66,8 @@ pub(crate) struct Load(Arc<AtomicUsize>);
 pub(crate) enum Ended {
     Well,
     Failed,
+    /// It refused what it had not begun with, because the connection ends: it is well, or about to be unreachable.
+    Away,
     /// There is nobody.
     Unreachable,
 }
@@ -135,9 +137,13 @@ impl<T: Clone> Endpoints<T> {
         let Some(endpoint) = all.iter_mut().find(|endpoint| endpoint.address == address) else {
             return false;
         };
-        if ended == Ended::Well {
-            (endpoint.failures, endpoint.ejections, endpoint.out_until) = (0, 0, None);
-            return false;
+        match ended {
+            Ended::Well => {
+                (endpoint.failures, endpoint.ejections, endpoint.out_until) = (0, 0, None);
+                return false;
+            }
+            Ended::Away => return false,
+            Ended::Failed | Ended::Unreachable => {}
         }
         endpoint.failures = endpoint.failures.saturating_add(1);
         let after = self.config.eject_after;

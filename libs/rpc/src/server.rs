@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, Response};
-use pathway_kernel::Fault;
+use pathway_kernel::{Fault, Rng};
 use pathway_resilience::{Breakers, InheritLayer, TimeoutLayer};
 use pathway_telemetry::Telemetry;
 use tokio::sync::oneshot;
@@ -15,11 +15,12 @@ use tonic::server::NamedService;
 use tonic::service::RoutesBuilder;
 use tonic::transport::server::TcpIncoming;
 use tonic_web::GrpcWebLayer;
-use tower::Service;
+use tower::{Service, ServiceBuilder};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::accept::Patient;
 use crate::auth::GuardLayer;
+use crate::connections::Connections;
 use crate::details::DetailsLayer;
 use crate::exposition::ExpositionLayer;
 use crate::health::Standing;
@@ -49,8 +50,12 @@ pub struct ServerConfig {
     pub unary_calls: usize,
     /// How many streams are open at most; more are refused.
     pub streams: usize,
-    /// After how long a connection is ended, its calls excepted, so that callers spread anew; none for never.
+    /// After how long a connection is ended, a tenth more or less, so that callers spread anew; none for never.
     pub connection_age: Option<Duration>,
+    /// How long the calls of a connection that is old may go on; none for as long as they take.
+    pub connection_grace: Option<Duration>,
+    /// The chance of the ages.
+    pub rng: Rng,
     /// Who is told how calls go.
     pub telemetry: Telemetry,
     /// Who may call.
@@ -113,6 +118,8 @@ impl Default for ServerConfig {
             unary_calls: 1024,
             streams: 4096,
             connection_age: None,
+            connection_grace: None,
+            rng: Rng::system(),
             telemetry: Telemetry::default(),
             guard: Guard::default(),
             tls: None,
@@ -178,17 +185,9 @@ impl Server {
             .clone()
             .routes();
 
-        let mut builder = tonic::transport::Server::builder();
-        if let Some(age) = config.connection_age {
-            builder = builder.max_connection_age(age);
-        }
-        let router = builder
-            .accept_http1(true)
-            .initial_stream_window_size(4 * 1024 * 1024)
-            .initial_connection_window_size(8 * 1024 * 1024)
-            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        let service = ServiceBuilder::new()
             .layer(ExpositionLayer::new(&config.telemetry))
-            .layer(cors(&config.cors_origins))
+            .option_layer(cors(&config.cors_origins))
             .layer(GrpcWebLayer::new())
             .layer(TraceLayer::new(&config.telemetry))
             .layer(DetailsLayer)
@@ -196,7 +195,9 @@ impl Server {
             .layer(InheritLayer)
             .layer(ShedLayer::new(config.unary_calls, config.streams))
             .layer(GuardLayer::new(config.guard))
-            .add_routes(all);
+            .service(all.prepare());
+        let connections =
+            Connections { age: config.connection_age, grace: config.connection_grace, rng: config.rng };
 
         let (drain, draining) = oneshot::channel::<()>();
         let draining = async {
@@ -207,23 +208,21 @@ impl Server {
         let ended = async {
             match (kind, config.tls) {
                 (Kind::Tcp(listener), Some(tls)) => {
-                    let incoming = tls::incoming(listener, tls);
-                    router.serve_with_incoming_shutdown(incoming, draining).await
+                    connections.serve(tls::incoming(listener, tls), service, draining).await;
                 }
                 (Kind::Tcp(listener), None) => {
-                    // The builder's own `tcp_nodelay` is for listeners that it binds.
                     let incoming = Patient::new(TcpIncoming::from(listener).with_nodelay(Some(true)));
-                    router.serve_with_incoming_shutdown(incoming, draining).await
+                    connections.serve(incoming, service, draining).await;
                 }
                 (Kind::Memory(accept), _) => {
-                    router.serve_with_incoming_shutdown(ReceiverStream::new(accept), draining).await
+                    connections.serve(ReceiverStream::new(accept), service, draining).await;
                 }
             }
         };
         let alone = standing.serve_alone(health);
         tokio::pin!(ended, alone);
         tokio::select! {
-            result = &mut ended => return result.map_err(Fault::internal),
+            () = &mut ended => return Ok(()),
             Err(error) = &mut alone => return Err(Fault::internal(error)),
             never = standing.follow(&config.readiness) => match never {},
             () = shutdown => {}
@@ -234,33 +233,34 @@ impl Server {
         let _ = drain.send(());
         let ended = async {
             tokio::select! {
-                result = &mut ended => result,
-                Err(error) = &mut alone => Err(error),
+                () = &mut ended => Ok(()),
+                Err(error) = &mut alone => Err(Fault::internal(error)),
             }
         };
         match tokio::time::timeout(config.drain, ended).await {
-            Ok(result) => result.map_err(Fault::internal),
+            Ok(ended) => ended,
             Err(_) => {
-                tracing::info!(
-                    drain_s = config.drain.as_secs(),
-                    "some streams were still open after the drain"
-                );
+                let drain_s = config.drain.as_secs();
+                tracing::info!(drain_s, "some streams were still open after the drain");
                 Ok(())
             }
         }
     }
 }
 
-fn cors(origins: &[String]) -> CorsLayer {
+/// None where only the server's own pages may call, of which no browser asks.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
     let names = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
     let layer = CorsLayer::new()
         .allow_methods([http::Method::POST])
         .allow_headers(tower_http::cors::AllowHeaders::mirror_request())
         .expose_headers(names.map(HeaderName::from_static));
     if origins.iter().any(|origin| origin == "*") {
-        return layer.allow_origin(AllowOrigin::any());
+        return Some(layer.allow_origin(AllowOrigin::any()));
     }
-    layer.allow_origin(AllowOrigin::list(
-        origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()),
-    ))
+    let origins = origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok());
+    Some(layer.allow_origin(AllowOrigin::list(origins)))
 }

@@ -4,14 +4,13 @@
 //! A service's `[resilience]` holds for all its targets, and a peer may have any of the keys for itself. A value that is left out is the next one's: the peer's, then the
 //! service's, then the mesh's own. So one type is both, and a peer that needs a longer timeout need not repeat the rest.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pathway_kernel::{Backoff, Fault, Violation};
+use pathway_outbound::{HostConfig, HostsConfig};
 use pathway_resilience::{BreakerConfig, WindowConfig};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::channel::RetryConfig;
 use crate::endpoints::BalanceConfig;
@@ -67,15 +66,6 @@ pub struct ResilienceSettings {
     pub eject_ms: Option<u64>,
 }
 
-/// A peer: its URL, or a table with `url` and `resilience`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PeerSettings {
-    /// Where it is: `http://HOST:PORT`.
-    pub url: String,
-    /// What holds for it alone.
-    pub resilience: ResilienceSettings,
-}
-
 /// How calls are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,14 +76,8 @@ pub struct ServerSettings {
     pub streams: usize,
     /// After how many seconds a connection is ended, its calls excepted; 0 for never.
     pub connection_age_s: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PeerTable {
-    url: String,
-    #[serde(default)]
-    resilience: ResilienceSettings,
+    /// For how many seconds those calls may go on; 0 for as long as they take.
+    pub connection_grace_s: u64,
 }
 
 /// Gathers what makes no sense.
@@ -133,6 +117,20 @@ impl ResilienceSettings {
             ..usual
         };
         if wrong.found.is_empty() { Ok(config) } else { Err(Fault::invalid(wrong.found)) }
+    }
+
+    /// How hosts of the internet are called: each as it has for itself, then as is set here.
+    ///
+    /// # Errors
+    /// Every value that makes no sense, by its key under `field`.
+    pub fn hosts(&self, own: &BTreeMap<String, Self>, field: &str) -> Result<HostsConfig, Fault> {
+        let host = |peer: &Self, field: &str| {
+            let ChannelConfig { timeout, breaker, .. } = self.of(peer, field)?;
+            Ok::<_, Fault>(HostConfig { timeout, breaker })
+        };
+        let usual = host(&Self::default(), "resilience")?;
+        let own = own.iter().map(|(name, own)| Ok((name.clone(), host(own, &format!("{field}.{name}"))?)));
+        Ok(HostsConfig { usual, own: own.collect::<Result<_, Fault>>()? })
     }
 
     fn retry(&self, peer: &Self, usual: &RetryConfig, wrong: &mut Wrong<'_>) -> RetryConfig {
@@ -187,10 +185,12 @@ impl ServerSettings {
     /// A server's configuration with these.
     #[must_use]
     pub fn config(&self) -> ServerConfig {
+        let seconds = |count: u64| (count > 0).then(|| Duration::from_secs(count));
         ServerConfig {
             unary_calls: self.unary_calls,
             streams: self.streams,
-            connection_age: (self.connection_age_s > 0).then(|| Duration::from_secs(self.connection_age_s)),
+            connection_age: seconds(self.connection_age_s),
+            connection_grace: seconds(self.connection_grace_s),
             ..ServerConfig::default()
         }
     }
@@ -223,42 +223,10 @@ fn optional(set: Option<u64>, usual: Option<Duration>) -> Option<Duration> {
     }
 }
 
-// === impl PeerSettings ===
-
-impl From<String> for PeerSettings {
-    fn from(url: String) -> Self {
-        Self { url, ..Self::default() }
-    }
-}
-
-impl<'de> Deserialize<'de> for PeerSettings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = PeerSettings;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("http://HOST:PORT, or a table with `url` and `resilience`")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, url: &str) -> Result<PeerSettings, E> {
-                Ok(url.to_owned().into())
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<PeerSettings, M::Error> {
-                let PeerTable { url, resilience } = PeerTable::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(PeerSettings { url, resilience })
-            }
-        }
-
-        deserializer.deserialize_any(Either)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PeerSettings;
 
     #[derive(Deserialize)]
     struct Config {

@@ -11,16 +11,13 @@
 //! # What is never shed
 //! Health checks (a full server that looks dead is killed, and its load goes to the next), reflection, an operator's calls, and whatever cancels work: those are what relieves it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
 use pathway_kernel::{Code, Fault};
-use pathway_resilience::{Place, Placed};
-use pin_project_lite::pin_project;
+use pathway_resilience::{Place, Placed, PlacedFuture};
 use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
@@ -39,15 +36,6 @@ pub(crate) struct ShedLayer {
 pub(crate) struct Shed<S> {
     inner: S,
     layer: ShedLayer,
-}
-
-pin_project! {
-    /// The call, or the refusal.
-    #[project = ResponseFutureProj]
-    pub(crate) enum ResponseFuture<F> {
-        Served { #[pin] inner: F, place: Option<Place> },
-        Shed { what: &'static str },
-    }
 }
 
 /// When to come again. Most calls take less, so there will be places; those who come again do so with a jitter of their own.
@@ -80,7 +68,7 @@ where
 {
     type Response = Response<Placed<B>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = PlacedFuture<S::Future, B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -89,44 +77,21 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let path = request.uri().path();
         if is_never_shed(path) {
-            return ResponseFuture::Served { inner: self.inner.call(request), place: None };
+            return PlacedFuture::Admitted { inner: self.inner.call(request), place: None };
         }
         let (places, what) =
             if streams(path) { (&self.layer.streams, "streams") } else { (&self.layer.unary, "calls") };
-        match Arc::clone(places).try_acquire_owned() {
-            Ok(permit) => {
-                ResponseFuture::Served { inner: self.inner.call(request), place: Some(Place::new(permit)) }
-            }
-            Err(_) => ResponseFuture::Shed { what },
+        match Place::of(places) {
+            Some(place) => PlacedFuture::Admitted { inner: self.inner.call(request), place: Some(place) },
+            None => PlacedFuture::Refused { answer: Some(refusal(what)) },
         }
     }
 }
 
-// === impl ResponseFuture ===
-
-impl<F, B, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-    B: Default,
-{
-    type Output = Result<Response<Placed<B>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            ResponseFutureProj::Shed { what } => {
-                let message =
-                    format!("this server has as many {what} under way as it takes on: come again later");
-                let fault =
-                    Fault::new(Code::ResourceExhausted, "OVERLOADED", message).with_retry_after(COME_AGAIN);
-                Poll::Ready(Ok(to_status(&fault).into_http()))
-            }
-            ResponseFutureProj::Served { inner, place } => {
-                let response = ready!(inner.poll(cx))?;
-                let place = place.take();
-                Poll::Ready(Ok(response.map(|inner| Placed::new(inner, place))))
-            }
-        }
-    }
+fn refusal<B: Default>(what: &str) -> Response<B> {
+    let message = format!("this server has as many {what} under way as it takes on: come again later");
+    let fault = Fault::new(Code::ResourceExhausted, "OVERLOADED", message).with_retry_after(COME_AGAIN);
+    to_status(&fault).into_http()
 }
 
 fn is_never_shed(path: &str) -> bool {
@@ -144,7 +109,7 @@ mod tests {
     use super::*;
 
     type Inner = mock::Mock<Request<()>, Response<String>>;
-    type Call = task::Spawn<ResponseFuture<<Inner as Service<Request<()>>>::Future>>;
+    type Call = task::Spawn<PlacedFuture<<Inner as Service<Request<()>>>::Future, String>>;
 
     const WRITE: &str = "/pathway.datasync.v1.DatasyncService/WriteRecords";
     const WATCH: &str = "/pathway.datasync.v1.DatasyncService/WatchChanges";
@@ -154,7 +119,7 @@ mod tests {
         task::spawn(service.call(Request::builder().uri(path).body(()).unwrap()))
     }
 
-    fn refusal(call: &mut Call) -> Status {
+    fn refused(call: &mut Call) -> Status {
         Status::from_header_map(assert_ready!(call.poll()).unwrap().headers()).unwrap()
     }
 
@@ -167,7 +132,7 @@ mod tests {
         peer.next_request().await.unwrap().1.send_response(Response::new("answer".to_owned()));
         let answering = assert_ready!(first.poll()).unwrap();
 
-        let status = refusal(&mut call(&mut service, WRITE));
+        let status = refused(&mut call(&mut service, WRITE));
         assert_eq!(status.code(), tonic::Code::ResourceExhausted);
         assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(COME_AGAIN));
         assert_eq!(status.get_details_error_info().unwrap().reason, "OVERLOADED");
@@ -182,7 +147,7 @@ mod tests {
         let (mut stream, mut unary) = (call(&mut service, WATCH), call(&mut service, WRITE));
         assert_pending!(stream.poll());
         assert_pending!(unary.poll());
-        assert!(refusal(&mut call(&mut service, WATCH)).message().contains("streams"));
+        assert!(refused(&mut call(&mut service, WATCH)).message().contains("streams"));
         drop(stream);
         assert_pending!(call(&mut service, WATCH).poll(), "a stream that was cancelled has left its place");
     }
@@ -200,6 +165,6 @@ mod tests {
         ] {
             assert_pending!(call(&mut service, path).poll(), "{path}");
         }
-        assert_eq!(refusal(&mut call(&mut service, WRITE)).code(), tonic::Code::ResourceExhausted);
+        assert_eq!(refused(&mut call(&mut service, WRITE)).code(), tonic::Code::ResourceExhausted);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pathway_kernel::{Code, Fault, Violation};
+use pathway_kernel::{Code, Fault, Rng, Violation};
 use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
 use pathway_proto::pathway::notifications::v1::notifications_service_server::{
     NotificationsService, NotificationsServiceServer,
@@ -19,11 +21,13 @@ use pathway_rpc::{
     Channel, ChannelConfig, Listener, Routes, Server, ServerConfig, Target, from_status, memory, status,
 };
 use pathway_telemetry::Telemetry;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
+use tower::Service as _;
 
 /// Lists nothing after a moment, refuses to send, streams for ever.
 #[derive(Debug, Clone)]
@@ -152,6 +156,41 @@ async fn a_peer_that_is_gone_is_unavailable_and_comes_back() {
 
     let (_stop, _server) = serve(Listener::bind(address).await.unwrap());
     client.list_notices(ListNoticesRequest::default()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_connection_is_replaced_and_its_streams_go_on_for_the_grace() {
+    let ((connector, mut asked), (mut on, listener)) = (memory(), memory());
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    tokio::spawn(async move {
+        while let Some(mut theirs) = asked.next_pipe().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            let mut ours = on.call("http://memory".parse().unwrap()).await.unwrap().into_inner();
+            tokio::spawn(async move { copy_bidirectional(&mut theirs, &mut ours).await });
+        }
+    });
+    let (age, grace) = (Duration::from_secs(60), Duration::from_secs(300));
+    let config = ServerConfig {
+        connection_age: Some(age),
+        connection_grace: Some(grace),
+        rng: Rng::seeded(1),
+        ..ServerConfig::default()
+    };
+    tokio::spawn(Server::new(config, routes()).serve(listener, std::future::pending()));
+    let mut client = client(Target::Memory(connector));
+
+    let mut stream = client.watch_notices(WatchNoticesRequest::default()).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+    for (after, connections) in [(0, 1), (53, 1), (14, 2), (67, 3)] {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        client.list_notices(ListNoticesRequest::default()).await.unwrap();
+        assert_eq!(made.load(Ordering::SeqCst), connections, "{after} s later");
+    }
+    let begun = Instant::now();
+    stream.message().await.unwrap_err();
+    let left = begun.elapsed().as_secs();
+    assert!((220..=233).contains(&left), "cut {left} s later: an age and the grace after it was opened");
 }
 
 /// What a server answers to a plain HTTP/1.1 request.

@@ -155,6 +155,27 @@ impl Load {
     }
 }
 
+/// Takes a thousandth of the time that the calls take, so that each connection is ended under load and hundreds are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_end_by_age_fail_no_call_and_double_none() {
+    let config =
+        || ServerConfig { connection_age: Some(Duration::from_millis(2)), ..ServerConfig::default() };
+    for count in [1, 2] {
+        let mut instances = Vec::new();
+        for _ in 0..count {
+            instances.push(start(config()).await);
+        }
+        let names = Names(Arc::new(Mutex::new(instances.iter().map(|instance| instance.address).collect())));
+        let mut load = Load::start(&strict(&names));
+        for _ in 0..10 {
+            load.go_on().await;
+        }
+        let called = load.end().await;
+        let served = instances.iter().map(|instance| instance.served.load(Ordering::SeqCst)).sum::<usize>();
+        assert_eq!(called, served, "each was done once");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_under_load_fails_no_call_and_doubles_none() {
     let names = Names::default();

@@ -77,10 +77,7 @@ impl Env {
     /// A server of a service's routes and of what every process serves.
     #[must_use]
     pub fn server(&self, config: ServerConfig, routes: Routes) -> Server {
-        // Processes that were started together do not end their connections together.
-        let jitter = 0.9 + 0.2 * self.rng.unit();
-        let connection_age = config.connection_age.map(|age| age.mul_f64(jitter));
-        let config = ServerConfig { telemetry: self.telemetry.clone(), connection_age, ..config };
+        let config = ServerConfig { telemetry: self.telemetry.clone(), rng: self.rng.clone(), ..config };
         Server::new(config, routes).with_operations(self.breakers.clone())
     }
 }

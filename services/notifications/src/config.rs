@@ -1,9 +1,10 @@
 //! The configuration; `default.toml` is its documentation.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pathway_rpc::ServerSettings;
+use pathway_rpc::{ResilienceSettings, ServerSettings};
 use pathway_runtime::SecuritySettings;
 use pathway_store::{StoreConfig, StoreSettings};
 use pathway_telemetry::TelemetrySettings;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 /// The commented defaults, with every key that there is.
 pub(crate) const DEFAULTS: &str = concat!(
     include_str!("../default.toml"),
+    include_str!("../../../libs/runtime/resilience.toml"),
     include_str!("../../../libs/runtime/server.toml"),
     include_str!("../../../libs/runtime/security.toml")
 );
@@ -34,6 +36,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// Who may call.
     pub security: SecuritySettings,
+    /// How hosts are called.
+    pub resilience: ResilienceSettings,
     /// What goes out over HTTP.
     pub delivery: DeliveryConfig,
     /// E-mail.
@@ -52,6 +56,8 @@ pub struct DeliveryConfig {
     pub allow: Vec<String>,
     /// For how many days a message that has ended is kept; 0 for ever.
     pub keep_days: u64,
+    /// What holds for single hosts.
+    pub hosts: BTreeMap<String, ResilienceSettings>,
 }
 
 /// The mail server. The password is a file, never a value: what is in force is printed and logged.

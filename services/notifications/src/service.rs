@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pathway_kernel::{Clock, Fault, Violation};
-use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
+use pathway_kernel::{Fault, Violation};
+use pathway_outbound::{Client, ClientConfig, Guard, Hosts, Network, OutboundError};
 use pathway_rpc::{Listener, Readiness, Routes, ServerConfig, ServerSettings};
 use pathway_runtime::{Component, Env, Security};
 use tokio::sync::Notify;
@@ -44,7 +44,7 @@ impl Component for Notifications {
     async fn build(config: Config, env: Env) -> Result<Self, Fault> {
         let security = Security::open(Self::NAME, &config.security, &env.clock)?;
         let templates = Arc::new(Templates::load().map_err(NotificationsError::Texts)?);
-        let (senders, push_key) = senders(&config, &env.clock, &templates)?;
+        let (senders, push_key) = senders(&config, &env, &templates)?;
         let store = Store::open(&config.store_config(), Arc::clone(&templates)).await?;
         store.tell(&env.telemetry);
         let (feeds, wake) = (Feeds::default(), Arc::new(Notify::new()));
@@ -108,22 +108,27 @@ impl Component for Notifications {
 }
 
 /// A way out for each channel that is configured, and the public key for push.
-fn senders(config: &Config, clock: &Clock, templates: &Arc<Templates>) -> Result<(Senders, String), Fault> {
+fn senders(config: &Config, env: &Env, templates: &Arc<Templates>) -> Result<(Senders, String), Fault> {
     let allowed: Vec<Network> =
         config.delivery.allow.iter().map(|network| network.parse()).collect::<Result<_, OutboundError>>()?;
     let client = Client::new(Guard::new(allowed), ClientConfig::default());
-    let webhook: Arc<dyn Sender> = Arc::new(WebhookSender::new(client.clone(), clock.clone()));
+    let calls = config.resilience.hosts(&config.delivery.hosts, "delivery.hosts")?;
+    let (dialer, clock) = (env.dialer(Notifications::NAME), &env.clock);
+    // What a user's own server does must not keep messages from a service that the same host has for all.
+    let hosts = |kind: &str| Hosts::new(dialer.breakers(), kind, calls.clone());
+    let webhooks = client.with_hosts(hosts("webhook"));
+    let webhook: Arc<dyn Sender> = Arc::new(WebhookSender::new(webhooks, clock.clone()));
     let mut senders = Senders::from([(Channel::Webhook, webhook)]);
     if !config.email.host.is_empty() {
-        let email =
-            EmailSender::new(&config.email, Arc::clone(templates)).map_err(NotificationsError::Invalid)?;
+        let email = EmailSender::new(&config.email, Arc::clone(templates), &hosts("smtp"))
+            .map_err(NotificationsError::Invalid)?;
         senders.insert(Channel::Email, Arc::new(email));
     }
     let Some(vapid) = vapid(&config.push).map_err(NotificationsError::Invalid)? else {
         return Ok((senders, String::new()));
     };
     let push_key = vapid.public_key();
-    let push = PushSender::new(client, clock.clone(), vapid, Arc::clone(templates));
+    let push = PushSender::new(client.with_hosts(hosts("push")), clock.clone(), vapid, Arc::clone(templates));
     senders.insert(Channel::Push, Arc::new(push));
     Ok((senders, push_key))
 }

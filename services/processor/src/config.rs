@@ -99,6 +99,8 @@ pub struct OutboundConfig {
     pub allow: Vec<String>,
     /// Files that hold the values of headers, by name.
     pub secrets: BTreeMap<String, PathBuf>,
+    /// What holds for single hosts.
+    pub hosts: BTreeMap<String, ResilienceSettings>,
     /// gRPC servers, by name.
     pub grpc: BTreeMap<String, PeerSettings>,
 }

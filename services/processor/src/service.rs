@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pathway_engine::{Definition, DefinitionError, Pathway, Rehearsal, Tools, Transform};
 use pathway_finance::{Currency, TimeZone};
 use pathway_kernel::{Fault, Violation};
-use pathway_outbound::{Client, ClientConfig, Guard, Network, OutboundError};
+use pathway_outbound::{Client, ClientConfig, Guard, Hosts, Network, OutboundError};
 use pathway_rpc::{
     Channel, Dialer, Listener, PeerSettings, Readiness, ResilienceSettings, Routes, ServerConfig,
     ServerSettings, Target,
@@ -201,13 +201,15 @@ fn tools(
     let notifications = channel("notifications", peers.notifications, &settings.notifications)?;
     let allowed: Vec<Network> =
         outbound.allow.iter().map(|network| network.parse()).collect::<Result<_, OutboundError>>()?;
-    let client = Client::new(Guard::new(allowed), ClientConfig::default());
+    let hosts = Hosts::new(dialer.breakers(), "http", resilience.hosts(&outbound.hosts, "outbound.hosts")?);
+    let client = Client::new(Guard::new(allowed), ClientConfig::default()).with_hosts(hosts);
+    let http = HttpRequest::new(client, Secrets(outbound.secrets.clone()), dialer.breakers().clock().clone());
     let tools = Tools::default()
         .with(Arc::new(Transform))
         .with(Arc::new(SubPathway(home.clone())))
         .with(Arc::new(Publish(home)))
-        .with(Arc::new(GrpcCall::new(dialer, &outbound.grpc, resilience)?))
-        .with(Arc::new(HttpRequest::new(client, Secrets(outbound.secrets.clone()))))
+        .with(Arc::new(GrpcCall::new(dialer, security, &outbound.grpc, resilience)?))
+        .with(Arc::new(http))
         .with(Arc::new(DatasyncWrite::new(datasync, reader)))
         .with(Arc::new(AnalyticsApply::new(analytics)))
         .with(Arc::new(NotificationsSend::new(notifications)));

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use pathway_outbound::{Client, ClientConfig, Guard, OutboundError, Request, Response};
+use pathway_kernel::Clock;
+use pathway_outbound::{
+    Client, ClientConfig, Guard, HostConfig, Hosts, HostsConfig, OutboundError, Request, Response,
+};
+use pathway_resilience::{BreakerAction, BreakerConfig, Breakers};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -101,4 +105,24 @@ async fn an_answer_without_an_end_is_not_read_to_its_end() {
     let port = server(endless, true).await;
     let long = get(&local(), &format!("http://127.0.0.1:{port}/"), SOON).await.unwrap_err();
     assert!(matches!(long, OutboundError::TooLarge(64)), "{long:?}");
+}
+
+#[tokio::test]
+async fn a_host_that_fails_is_not_asked_until_its_breaker_admits_it() {
+    let port = server(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n".to_vec(), false).await;
+    let well = server(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(), false).await;
+    let breakers = Breakers::new(Clock::system());
+    let breaker = BreakerConfig::consecutive(2, Duration::from_secs(3600), 1);
+    let config =
+        HostsConfig { usual: HostConfig { breaker, ..HostConfig::default() }, ..HostsConfig::default() };
+    let client = local().with_hosts(Hosts::new(&breakers, "http", config));
+    let url = format!("http://127.0.0.1:{port}/");
+    for _ in 0..2 {
+        assert_eq!(get(&client, &url, SOON).await.unwrap().status, 503);
+    }
+    let refused = get(&client, &url, SOON).await.unwrap_err();
+    assert!(matches!(refused, OutboundError::NotAsked(after) if after > Duration::ZERO), "{refused:?}");
+    assert_eq!(get(&client, &format!("http://127.0.0.1:{well}/"), SOON).await.unwrap().status, 200);
+    assert_eq!(breakers.act(&format!("http/127.0.0.1:{port}"), BreakerAction::Reset).len(), 1);
+    assert_eq!(get(&client, &url, SOON).await.unwrap().status, 503, "an operator has said so");
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{HeaderMap, Response};
@@ -23,9 +24,12 @@ pub(super) enum Side {
     Client,
 }
 
-/// What calls are measured with; cheap to clone.
+/// What calls are measured with; cheap to clone, for each call has it.
 #[derive(Debug, Clone)]
-pub(super) struct Instruments {
+pub(super) struct Instruments(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     side: Side,
     duration: Histogram<f64>,
     /// Streams under way.
@@ -72,14 +76,15 @@ impl Instruments {
             .with_unit("{stream}")
             .with_description("Streams that are open")
             .build();
-        Self { side, duration: seconds(telemetry, name, what, &[0.001, 0.0025]), streams, server }
+        let duration = seconds(telemetry, name, what, &[0.001, 0.0025]);
+        Self(Arc::new(Shared { side, duration, streams, server }))
     }
 
     fn attributes(&self, method: &'static Method) -> Vec<KeyValue> {
-        let mut attributes = Vec::with_capacity(self.server.len() + 4);
+        let mut attributes = Vec::with_capacity(self.0.server.len() + 4);
         attributes.push(KeyValue::new("rpc.system.name", "grpc"));
         attributes.push(KeyValue::new("rpc.method", Value::from(method.name.as_str())));
-        attributes.extend(self.server.iter().cloned());
+        attributes.extend(self.0.server.iter().cloned());
         attributes
     }
 }
@@ -90,7 +95,7 @@ impl Call {
     pub(super) fn begin(span: Span, method: &'static Method, instruments: &Instruments) -> Self {
         let instruments = instruments.clone();
         if method.streams {
-            instruments.streams.add(1, &instruments.attributes(method));
+            instruments.0.streams.add(1, &instruments.attributes(method));
         }
         Self { span, method, begun: Instant::now(), instruments, has_ended: false }
     }
@@ -113,19 +118,19 @@ impl Call {
         }
         let mut attributes = self.instruments.attributes(self.method);
         if self.method.streams {
-            self.instruments.streams.add(-1, &attributes);
+            self.instruments.0.streams.add(-1, &attributes);
         }
         let name = name(code);
         attributes.push(KeyValue::new("rpc.response.status_code", name));
         if code != Code::Ok {
             attributes.push(KeyValue::new("error.type", name));
         }
-        self.instruments.duration.record(self.begun.elapsed().as_secs_f64(), &attributes);
+        self.instruments.0.duration.record(self.begun.elapsed().as_secs_f64(), &attributes);
         self.span.record("rpc.response.status_code", name);
         if code != Code::Ok {
             self.span.record("error.type", name);
         }
-        if is_error(self.instruments.side, code) {
+        if is_error(self.instruments.0.side, code) {
             self.span.record("otel.status_code", "ERROR");
         }
     }

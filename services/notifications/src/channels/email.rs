@@ -10,6 +10,8 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use pathway_kernel::{Check, Violation};
+use pathway_outbound::Hosts;
+use pathway_resilience::Breaker;
 use std::sync::Arc;
 
 use crate::config::EmailConfig;
@@ -24,6 +26,7 @@ pub(crate) struct EmailSender {
     from: Mailbox,
     unsubscribe: String,
     templates: Arc<Templates>,
+    breaker: Breaker,
 }
 
 /// `List-Unsubscribe` (RFC 2369).
@@ -37,7 +40,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 impl EmailSender {
     /// A sender to the server of the configuration, with everything that is wrong with that. Nothing is connected before the first message.
-    pub(crate) fn new(config: &EmailConfig, templates: Arc<Templates>) -> Result<Self, Vec<Violation>> {
+    pub(crate) fn new(
+        config: &EmailConfig,
+        templates: Arc<Templates>,
+        hosts: &Hosts,
+    ) -> Result<Self, Vec<Violation>> {
         let mut check = Check::default();
         let from = config
             .from
@@ -66,8 +73,9 @@ impl EmailSender {
                 None
             }
         };
+        let (breaker, within) = hosts.host(&config.host, config.port);
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
-            .timeout(Some(ANSWER_WITHIN));
+            .timeout(Some(ANSWER_WITHIN.min(within)));
         builder = builder.port(config.port).tls(tls.unwrap_or(Tls::None));
         if !config.user.is_empty() {
             if config.tls == "none" {
@@ -87,12 +95,27 @@ impl EmailSender {
                 from,
                 unsubscribe: config.unsubscribe.clone(),
                 templates,
+                breaker,
             }),
             _ => Err(check.done().err().unwrap_or_default()),
         }
     }
 
     async fn mail(&self, claim: &Claim) -> Outcome {
+        let admission = match self.breaker.admit() {
+            Ok(admission) => admission,
+            Err(after) => {
+                let reason = "the mail server is not asked, because its last calls failed".to_owned();
+                return Outcome::Later { status: 0, reason, after: Some(after) };
+            }
+        };
+        let outcome = self.try_to_mail(claim).await;
+        // 421 says that the server closes; whatever else it answers is about this message.
+        admission.settle(!matches!(outcome, Outcome::Later { status: 0 | 421, .. }));
+        outcome
+    }
+
+    async fn try_to_mail(&self, claim: &Claim) -> Outcome {
         match self.message(claim) {
             Ok(message) => match self.transport.send(message).await {
                 Ok(response) => Outcome::Delivered { status: u16::from(response.code()).into() },

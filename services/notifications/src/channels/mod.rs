@@ -5,10 +5,6 @@ mod push;
 mod push_encryption;
 mod webhook;
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use pathway_outbound::{OutboundError, Response};
 
 use crate::delivery::Outcome;
@@ -31,7 +27,7 @@ fn judged(answer: Result<Response, OutboundError>, now_us: i64) -> Outcome {
             status => Outcome::Later {
                 status: status.into(),
                 reason: format!("the answer was {status}"),
-                after: retry_after(&response, now_us),
+                after: response.retry_after(now_us),
             },
         },
         // The inside stays the inside, and what is no URL becomes none by waiting.
@@ -40,24 +36,20 @@ fn judged(answer: Result<Response, OutboundError>, now_us: i64) -> Outcome {
             | OutboundError::InvalidUrl(_)
             | OutboundError::InvalidNetwork(_)),
         ) => Outcome::Refused { status: 0, reason: error.to_string() },
+        Err(OutboundError::NotAsked(after)) => {
+            let reason = OutboundError::NotAsked(after).to_string();
+            Outcome::Later { status: 0, reason, after: Some(after) }
+        }
         Err(error) => later(error.to_string()),
     }
 }
 
-/// `Retry-After`: seconds, or a date.
-fn retry_after(response: &Response, now_us: i64) -> Option<Duration> {
-    let value = response.headers.get("retry-after")?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date: Timestamp = rfc2822::parse(value).ok()?.timestamp();
-    let left = date.as_microsecond().saturating_sub(now_us);
-    Some(Duration::from_micros(u64::try_from(left).unwrap_or(0)))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderMap;
+    use jiff::Timestamp;
 
     use super::*;
 

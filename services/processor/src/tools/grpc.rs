@@ -4,6 +4,9 @@
 //! A definition names a server of the configuration, not an address. A gRPC server is a neighbour, mostly on a private network, and what protects it is that an operator has
 //! listed it; a definition cannot lead this process anywhere else.
 //!
+//! # Why without our token
+//! Whoever is shown a token can use it: a service's own is good for every user's data. So a server gets it, and our certificate, only where the operator says that it is one of ours.
+//!
 //! # Why by reflection
 //! A method's types are asked of the server itself, so nothing has to be generated or registered for a new one. They are kept for a while, and asked
 //! for again after that, so a server that was given a new field is understood without a restart of this one.
@@ -23,6 +26,7 @@ use http::uri::PathAndQuery;
 use pathway_engine::{ArgSpec, CallContext, Effect, Kind, Tool, ToolFuture, ToolItem};
 use pathway_kernel::{Check, Code, Fault, Violation, stable_id};
 use pathway_rpc::{Channel, Dialer, PeerSettings, ResilienceSettings, Target, from_status, is_unserved};
+use pathway_runtime::Security;
 use prost_reflect::{DynamicMessage, MethodDescriptor, SerializeOptions};
 use serde_json::{Number, Value};
 use tonic::client::Grpc;
@@ -54,13 +58,19 @@ impl GrpcCall {
     /// Calls these servers, each `http://HOST:PORT`, by name.
     pub(crate) fn new(
         dialer: &Dialer,
+        security: &Security,
         servers: &BTreeMap<String, PeerSettings>,
         resilience: &ResilienceSettings,
     ) -> Result<Self, Fault> {
         let server = |(name, server): (&String, &PeerSettings)| {
             let own = format!("outbound.grpc.{name}.resilience");
             let config = resilience.of(&server.resilience, &own)?;
-            let channel = dialer.channel(&format!("grpc/{name}"), Target::parse(&server.url)?, config);
+            let (breaker, target) = (format!("grpc/{name}"), Target::parse(&server.url)?);
+            let channel = if server.is_ours {
+                security.channel(dialer, &breaker, target, config)
+            } else {
+                dialer.channel(&breaker, target, config)
+            };
             Ok((name.clone(), Server { methods: Methods::new(channel.clone()), channel }))
         };
         Ok(Self { servers: servers.iter().map(server).collect::<Result<_, Fault>>()? })

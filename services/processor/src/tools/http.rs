@@ -10,6 +10,8 @@
 //! | another 4xx | refused | the event fails |
 //! | another 5xx | a defect of theirs | the event fails; where the call must not be made twice, nobody knows |
 //!
+//! A host that answers 500 or above (501 excepted), or not at all, has failed: after some of these its [breaker](pathway_outbound::Hosts) opens, and it is not asked for a while.
+//!
 //! # What may be done twice
 //! By HTTP's own rule GET, HEAD, OPTIONS, PUT and DELETE may; POST and PATCH may not, and go through the journal. Every call that changes something has the header
 //! `Idempotency-Key`; who knows that the other side honours it says `idempotent: true` and saves the journal.
@@ -20,10 +22,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use pathway_engine::{Answer, ArgSpec, CallContext, Effect, Kind, Tool, ToolFuture, ToolItem};
-use pathway_kernel::{Check, Code, Fault, Violation, stable_id};
+use pathway_kernel::{Check, Clock, Code, Fault, Violation, stable_id};
 use pathway_outbound::{Client, Request, Response};
 use serde_json::{Map, Value, json};
 
@@ -34,6 +36,7 @@ use super::text;
 pub(crate) struct HttpRequest {
     client: Client,
     secrets: Secrets,
+    clock: Clock,
 }
 
 /// Values that no definition holds, by name: each is a file's content, read for each call, so that it can be changed without a restart.
@@ -48,13 +51,13 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 // === impl HttpRequest ===
 
 impl HttpRequest {
-    pub(crate) const fn new(client: Client, secrets: Secrets) -> Self {
-        Self { client, secrets }
+    pub(crate) const fn new(client: Client, secrets: Secrets, clock: Clock) -> Self {
+        Self { client, secrets, clock }
     }
 
     async fn send(&self, context: &CallContext, item: ToolItem) -> Result<Value, Fault> {
         let request = self.request(context, &item).await?;
-        answer(&self.client.send(request).await?)
+        answer(&self.client.send(request).await?, self.clock.now_us())
     }
 
     async fn request(&self, context: &CallContext, item: &ToolItem) -> Result<Request, Fault> {
@@ -152,10 +155,10 @@ impl Secrets {
     }
 }
 
-fn answer(response: &Response) -> Result<Value, Fault> {
+fn answer(response: &Response, now_us: i64) -> Result<Value, Fault> {
     let status = StatusCode::from_u16(response.status).unwrap_or_default();
     if !status.is_success() {
-        return Err(refusal(status, &response.headers));
+        return Err(refusal(status, response.retry_after(now_us)));
     }
     let is_json = response
         .headers
@@ -173,7 +176,7 @@ fn answer(response: &Response) -> Result<Value, Fault> {
     Ok(json!({"status": response.status, "headers": headers, "body": body}))
 }
 
-fn refusal(status: StatusCode, headers: &HeaderMap) -> Fault {
+fn refusal(status: StatusCode, retry_after: Option<Duration>) -> Fault {
     let code = match status.as_u16() {
         400 | 422 => Code::InvalidArgument,
         401 => Code::Unauthenticated,
@@ -193,8 +196,8 @@ fn refusal(status: StatusCode, headers: &HeaderMap) -> Fault {
     };
     let fault =
         Fault::new(code, format!("HTTP_{}", status.as_u16()), format!("the host answered {status}: {what}"));
-    match headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok()) {
-        Some(seconds) => fault.with_retry_after(Duration::from_secs(seconds)),
+    match retry_after {
+        Some(after) => fault.with_retry_after(after),
         None => fault,
     }
 }
