@@ -37,8 +37,10 @@ async fn main() {
     let service = Service::start().await;
     let (url, pid) = (service.url.as_str(), service.process.id());
     stored(url).await;
-    let (mut told, count) = streams(url, pid).await;
-    broadcasts(url, &mut told, &count).await;
+    let (mut told, count) = streams(url, pid, |n| format!("watched-{n}")).await;
+    broadcasts(url, &mut told, &count, STREAMS).await;
+    let (mut told, count) = streams(url, pid, |_| "watched-by-all".to_owned()).await;
+    broadcasts(url, &mut told, &count, 1).await;
 }
 
 /// The service alone, as its own binary; killed when dropped.
@@ -57,6 +59,7 @@ impl Service {
         let profile = std::env::current_exe().unwrap().parent().and_then(Path::parent).unwrap().to_owned();
         let mut command = Command::new(profile.join("pathway-notifications"));
         command.args(["--listen", &format!("127.0.0.1:{port}"), "--data-dir"]).arg(directory.path());
+        command.env("PATHWAY_NOTIFICATIONS__SERVER__STREAMS", (3 * STREAMS).to_string());
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -96,8 +99,12 @@ async fn stored(url: &str) {
     println!("stored: {sum} notices, {rate:.0} a second, in batches of {BATCH} from {SENDERS} callers");
 }
 
-/// Opens a stream for each of ten thousand users; answers what comes of them.
-async fn streams(url: &str, pid: u32) -> (mpsc::UnboundedReceiver<()>, Arc<AtomicUsize>) {
+/// Opens ten thousand streams, each of the user that `user` names; answers what comes of them.
+async fn streams(
+    url: &str,
+    pid: u32,
+    user: impl Fn(usize) -> String,
+) -> (mpsc::UnboundedReceiver<()>, Arc<AtomicUsize>) {
     let (tell, told) = mpsc::unbounded_channel();
     let count = Arc::new(AtomicUsize::new(0));
     let mut clients = Vec::new();
@@ -105,9 +112,9 @@ async fn streams(url: &str, pid: u32) -> (mpsc::UnboundedReceiver<()>, Arc<Atomi
         clients.push(connect(url).await);
     }
     let before = resident_kib(pid);
-    for user in 0..STREAMS {
-        let mut client = clients[user % CONNECTIONS].clone();
-        let request = api::WatchNotificationsRequest { user_id: format!("watched-{user}"), after_change: 0 };
+    for n in 0..STREAMS {
+        let mut client = clients[n % CONNECTIONS].clone();
+        let request = api::WatchNotificationsRequest { user_id: user(n), after_change: 0 };
         let mut stream = client.watch_notifications(request).await.unwrap().into_inner();
         let (tell, count) = (tell.clone(), Arc::clone(&count));
         tokio::spawn(async move {
@@ -126,14 +133,14 @@ async fn streams(url: &str, pid: u32) -> (mpsc::UnboundedReceiver<()>, Arc<Atomi
     (told, count)
 }
 
-/// Sends one notice to each of the users, and waits until each stream has it.
-async fn broadcasts(url: &str, told: &mut mpsc::UnboundedReceiver<()>, count: &AtomicUsize) {
+/// Sends one notice to each of the users, of whom there are as many as streams or one, and waits until each stream has it.
+async fn broadcasts(url: &str, told: &mut mpsc::UnboundedReceiver<()>, count: &AtomicUsize, users: usize) {
     let mut client = connect(url).await;
     let mut times = Vec::new();
     for round in 0..ROUNDS {
         count.store(0, Ordering::SeqCst);
-        let notices: Vec<Notice> =
-            (0..STREAMS).map(|user| notice(&format!("watched-{user}"), &round.to_string())).collect();
+        let name = |n: usize| if users == 1 { "watched-by-all".to_owned() } else { format!("watched-{n}") };
+        let notices: Vec<Notice> = (0..users).map(|n| notice(&name(n), &round.to_string())).collect();
         let begun = Instant::now();
         for batch in notices.chunks(2_500) {
             send(&mut client, batch.to_vec()).await;
@@ -147,7 +154,7 @@ async fn broadcasts(url: &str, told: &mut mpsc::UnboundedReceiver<()>, count: &A
     times.sort();
     let (all, stored) = times[ROUNDS / 2];
     println!(
-        "broadcast: all {STREAMS} streams have it after {:.0} ms, of which it took {:.0} ms to store (median of {ROUNDS})",
+        "broadcast: all {STREAMS} streams of {users} users have it after {:.0} ms, of which it took {:.0} ms to store (median of {ROUNDS})",
         all.as_secs_f64() * 1e3,
         stored.as_secs_f64() * 1e3
     );

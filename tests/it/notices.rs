@@ -3,6 +3,8 @@
 use pathway_testkit::{Layout, Services, eventually};
 use serde_json::{Value, json};
 
+use crate::this_month;
+
 fn listed(services: &Services, more: &[&str]) -> Value {
     let args = [&["notifications", "list", "--user", "ravi", "--json"], more].concat();
     services.pathway(&args).succeeded().json()
@@ -119,4 +121,65 @@ fn what_goes_out_is_chosen_seen_and_sent_again() {
         "--json",
     ]);
     assert_eq!(preview.succeeded().json()["message"], "You have reached a milestone of Goa.");
+}
+
+/// A browser's public key and secret; nobody has the private one.
+const P256DH: &str =
+    "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
+
+#[test]
+fn an_overrun_that_is_corrected_is_resolved_everywhere_and_tells_nobody_later() {
+    for layout in [Layout::AllInOne, Layout::Mesh] {
+        let services = Services::start(layout);
+        let run = |args: &[&str]| services.pathway(&[args, &["--user", "ravi", "--json"]].concat());
+        let purchase = |amount: &str| {
+            let event = json!({"id": "1", "user_id": "ravi", "amount": amount, "category": "dining",
+                "transaction_date": this_month()});
+            let data = event.to_string();
+            let _ = services.pathway(&["publish", "transactions", "--data", &data, "--wait"]).succeeded();
+        };
+        let _ =
+            services.pathway(&["budget", "set", "--user", "ravi", "--limit", "dining=100.00"]).succeeded();
+        // Quiet all day but for a minute, which is not now.
+        let minute_of_day = pathway_kernel::Clock::system().now_us() / 60_000_000 % 1440;
+        let from = (minute_of_day + 720) % 1440;
+        let time = |minute: i64| format!("{:02}:{:02}", minute / 60, minute % 60);
+        let quiet = format!("{}-{}", time((from + 1) % 1440), time(from));
+        let _ = run(&["preferences", "set", "--quiet", &quiet]).succeeded();
+        let added = run(&["push", "add", "https://push.example/1", "--p256dh", P256DH, "--auth", AUTH]);
+        let phone = added.succeeded().json()["id"].as_str().unwrap().to_owned();
+        assert_eq!(run(&["push"]).succeeded().json()["subscriptions"][0]["id"], json!(phone));
+
+        purchase("120.00");
+        let told = listed(&services, &[]);
+        let notice = &told["notifications"][0];
+        assert_eq!((&notice["type"], &notice["state"]), (&json!("budget_exceeded"), &json!("open")));
+        let waiting = run(&["deliveries", "--state", "waiting"]).succeeded().json();
+        let message = waiting["deliveries"][0]["id"].as_str().unwrap().to_owned();
+
+        purchase("12.00");
+        let document = listed(&services, &[]);
+        assert_eq!(
+            (&document["notifications"][0]["state"], &document["unread"]),
+            (&json!("resolved"), &json!(0))
+        );
+        let args = ["notifications", "watch", "--user", "ravi", "--limit", "1", "--json"];
+        let line: Value = serde_json::from_str(&services.pathway(&args).succeeded().stdout).unwrap();
+        assert_eq!(line["kind"], "resolved", "{line}");
+
+        // When its time comes it is asked again.
+        let _ = run(&["deliveries", "retry", &message]).succeeded();
+        let dropped = eventually("the message is dropped", || {
+            let found = run(&["deliveries", "--state", "dropped"]).succeeded().json();
+            found["deliveries"].as_array().unwrap().first().cloned()
+        });
+        assert!(dropped["reason"].as_str().unwrap().contains("resolved"), "{dropped}");
+        assert_eq!(dropped["attempts"], json!([]), "nothing was sent");
+
+        let _ = run(&["push", "remove", &phone]).succeeded();
+        assert_eq!(run(&["push"]).succeeded().json()["subscriptions"], json!([]));
+        let refused = services.pathway(&["push", "key"]).failed();
+        assert!(refused.stderr.contains("push.key_file"), "{}", refused.stderr);
+    }
 }

@@ -46,6 +46,8 @@ pub struct Config {
     pub push: PushConfig,
     /// The live stream.
     pub watch: WatchConfig,
+    /// How long notices are kept.
+    pub retention: RetentionConfig,
 }
 
 /// What goes out over HTTP.
@@ -100,9 +102,26 @@ pub struct WatchConfig {
     pub heartbeat_seconds: u64,
 }
 
+/// How long notices are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// For how many days; 0 for ever.
+    pub keep_days: u64,
+    /// How many of a user, of those that have been read; 0 for any number.
+    pub keep_per_user: u32,
+}
+
 // === impl Config ===
 
 impl Config {
+    /// For how long messages that have ended are kept, for how long notices, and how many of a user; none for all.
+    pub(crate) fn keeps(&self) -> (Option<Duration>, Option<Duration>, Option<i64>) {
+        let days = |days: u64| (days > 0).then(|| Duration::from_secs(days.saturating_mul(24 * 3600)));
+        let number = self.retention.keep_per_user;
+        (days(self.delivery.keep_days), days(self.retention.keep_days), (number > 0).then_some(number.into()))
+    }
+
     pub(crate) fn store_config(&self) -> StoreConfig {
         self.store.of("notifications", &self.data_dir)
     }

@@ -5,7 +5,7 @@
 //!
 //! # What is guaranteed
 //! A message is sent at least once until it is delivered, refused or given up, under one id for all attempts. A process that dies between the other side's yes and our record
-//! sends it again when its lease ends. A receiver that remembers ids (a webhook's `webhook-id`, a push message's topic) sees it once; a mail server
+//! sends it again when its lease ends, or when it starts again where it is alone with its store. A receiver that remembers ids (a webhook's `webhook-id`, a push message's topic) sees it once; a mail server
 //! may deliver such an e-mail twice, with the same `Message-ID`, which mail programs fold into one.
 
 use std::collections::{BTreeMap, HashMap};
@@ -48,8 +48,6 @@ pub(crate) struct Courier {
     pub(crate) senders: Senders,
     /// Says that there is something new.
     pub(crate) wake: Arc<Notify>,
-    /// For how long a message that has ended is kept; zero for ever.
-    pub(crate) keep: Duration,
 }
 
 /// How many messages are under way at once.
@@ -74,12 +72,13 @@ impl Courier {
     pub(crate) async fn run(self, closing: CancellationToken) {
         let mut under_way: JoinSet<Settled> = JoinSet::new();
         let mut targets: HashMap<Id, String> = HashMap::new();
-        let mut forget_at = Instant::now();
+        // Nobody else can have claimed what is claimed where nobody else writes.
+        if !self.store.is_shared()
+            && let Err(error) = self.store.release(us(LEASE), self.clock.now_us()).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot take over what was under way");
+        }
         loop {
-            if Instant::now() >= forget_at {
-                self.forget().await;
-                forget_at = Instant::now() + REST;
-            }
             let rest = match self.claim(&targets).await {
                 Ok(claims) => {
                     for claim in claims {
@@ -114,21 +113,6 @@ impl Courier {
         };
         if tokio::time::timeout(DRAIN, drain).await.is_err() {
             tracing::info!("some messages were still under way; they are sent again when their lease ends");
-        }
-    }
-
-    /// Removes what is kept no longer.
-    async fn forget(&self) {
-        let before_us = self.clock.now_us().saturating_sub(us(self.keep));
-        while !self.keep.is_zero() {
-            match self.store.forget(before_us).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot remove old messages");
-                    return;
-                }
-            }
         }
     }
 

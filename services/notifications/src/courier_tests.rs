@@ -123,7 +123,6 @@ async fn a_target_that_hangs_holds_up_nobody_else_and_is_tried_again_when_it_is_
         feeds: Feeds::default(),
         senders: Senders::from([(Channel::Webhook, sender)]),
         wake: Arc::clone(&wake),
-        keep: Duration::ZERO,
     };
     let running = tokio::spawn(courier.run(closing.clone()));
     let delivered = tried(&store, fast, 1).await;

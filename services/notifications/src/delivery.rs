@@ -83,6 +83,8 @@ const EMAIL: [u64; 6] = [60, 5 * 60, 30 * 60, 2 * HOUR, 6 * HOUR, 24 * HOUR];
 /// What a phone shows hours later is no alert any more.
 const PUSH: [u64; 4] = [5, 60, 10 * 60, HOUR];
 const HOUR: u64 = 3600;
+/// Why a message for an endpoint failed that is not to be called.
+pub(crate) const DISABLED: &str = "the endpoint is disabled";
 /// Each wait is longer by up to this part of it, so that messages which failed together do not come back together.
 const JITTER: f64 = 0.2;
 /// The longest that another side may make us wait.
@@ -120,7 +122,7 @@ impl Claim {
         }
         if self.endpoint.as_ref().is_some_and(|endpoint| !endpoint.is_enabled) {
             // Kept as failed, so that whoever enables it again can recover it.
-            return Err(Outcome::Refused { status: 0, reason: "the endpoint is disabled".to_owned() });
+            return Err(Outcome::Refused { status: 0, reason: DISABLED.to_owned() });
         }
         if channel == Channel::Email && self.preferences.email.is_empty() {
             return dropped("the user has no e-mail address");

@@ -30,6 +30,9 @@ pub enum NotificationsError {
         /// The number of its last one.
         last: i64,
     },
+    /// What changed since then is not kept any more.
+    #[error("the feed's beginning is gone")]
+    Gone,
     /// The service is ending.
     #[error("the service is ending")]
     Ending,
@@ -63,6 +66,10 @@ impl From<NotificationsError> for Fault {
                     "the feed's last change is {last}: list the notices anew and go on after the change that is given there"
                 );
                 Self::new(Code::OutOfRange, "UNKNOWN_CHANGE", message)
+            }
+            NotificationsError::Gone => {
+                let message = "what came next is kept no longer: list the notices anew and go on after the change that is given there";
+                Self::new(Code::OutOfRange, "CHANGE_GONE", message)
             }
             NotificationsError::Ending => Self::ending(),
             NotificationsError::Store(error) => error.into(),

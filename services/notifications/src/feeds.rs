@@ -1,14 +1,15 @@
 //! Who watches which feed, and the way from a commit to them.
 //!
 //! A commit is handed to the watchers of its user and to nobody else: with one channel for all, ten thousand streams would wake for each notice, and all
-//! but one go back to sleep. What they are handed is the changes themselves, once for all of a user's devices, so that a stream which is
-//! up to date reads nothing. One that is not (it has just come, it was slow, a commit overtook another on the way here, another process
+//! but one go back to sleep. What they are handed is the changes themselves, once for all of a user's devices and encoded once, so that a stream which is
+//! up to date reads nothing and writes nothing of its own. One that is not (it has just come, it was slow, a commit overtook another on the way here, another process
 //! made the change) sees so by the numbers and reads the store, which is the truth in any case: news may be lost, doubled or
 //! late without harm.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::broadcast;
 
 use crate::notice::Stored;
@@ -18,17 +19,28 @@ use crate::notice::Stored;
 pub(crate) struct Feeds(Arc<Mutex<HashMap<String, broadcast::Sender<Arc<News>>>>>);
 
 /// What one transaction changed of one feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct News {
     pub(crate) user_id: String,
     /// The feed's last change before.
     pub(crate) before: i64,
     /// The feed's last change.
     pub(crate) last: i64,
+    /// What a stream tells that is up to date; none where it was too much to hand on, or is not known here.
+    pub(crate) update: Option<Arc<Update>>,
+}
+
+/// Changes of a feed, or none as a heartbeat.
+#[derive(Debug, Default)]
+pub(crate) struct Update {
+    /// In order.
+    pub(crate) changes: Vec<Stored>,
+    /// Where to resume.
+    pub(crate) last: i64,
     /// How many notices are unread.
     pub(crate) unread: i64,
-    /// All that changed, in order; none where that was too much to hand on.
-    pub(crate) changes: Option<Arc<[Arc<Stored>]>>,
+    /// The same as it is sent: whichever stream comes first writes it, for all.
+    pub(crate) encoded: OnceLock<Bytes>,
 }
 
 /// A place at a feed; leaving it leaves the feed.
@@ -80,6 +92,11 @@ impl Feeds {
 // === impl Watcher ===
 
 impl Watcher {
+    /// Whose feed it is.
+    pub(crate) fn user_id(&self) -> &str {
+        &self.user_id
+    }
+
     /// Waits for the next news; none where some were missed.
     pub(crate) async fn next(&mut self) -> Option<Arc<News>> {
         // It is taken away only when this is dropped, and the feed lives as long as one watcher does.
@@ -104,7 +121,7 @@ mod tests {
     use super::*;
 
     fn news(user: &str, last: i64) -> News {
-        News { user_id: user.to_owned(), before: last - 1, last, unread: 0, changes: None }
+        News { user_id: user.to_owned(), before: last - 1, last, update: None }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod convert;
 mod deliveries;
 mod endpoints;
 mod preferences;
+mod watch;
 
 use std::pin::Pin;
 
@@ -13,13 +14,9 @@ use pathway_kernel::{Check, Fault};
 use pathway_proto::google::rpc::Status as ItemStatus;
 use pathway_proto::pathway::notifications::v1 as api;
 use pathway_proto::pathway::notifications::v1::deliveries_service_server::DeliveriesServiceServer;
-use pathway_proto::pathway::notifications::v1::notifications_service_server::{
-    NotificationsService, NotificationsServiceServer,
-};
+use pathway_proto::pathway::notifications::v1::notifications_service_server::NotificationsService;
 use pathway_proto::pathway::notifications::v1::preferences_service_server::PreferencesServiceServer;
-use pathway_rpc::{
-    Identity, MAX_MESSAGE_BYTES, Position, Routes, expiring, ok_item_status, own, status, to_item_status,
-};
+use pathway_rpc::{Identity, Position, Routes, expiring, ok_item_status, own, status, to_item_status};
 use pathway_store::Once;
 use prost::Message;
 use tonic::{Request, Response, Status};
@@ -29,7 +26,8 @@ use crate::error::NotificationsError;
 use crate::notice::Mark;
 use crate::notices::Notices;
 use crate::store::{Listing, Which};
-use convert::{from_notice, to_message, to_result, to_stored, to_update};
+use convert::{from_notice, to_message, to_result, to_stored};
+use watch::Sharing;
 
 /// The most items of one call.
 const MOST_ITEMS: usize = 4096;
@@ -38,7 +36,7 @@ const LONGEST_USER: usize = 512;
 
 pub(crate) fn routes(notices: Notices) -> Routes {
     Routes::default()
-        .add(NotificationsServiceServer::new(notices.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add(Sharing::new(notices.clone()))
         .add(PreferencesServiceServer::new(notices.clone()))
         .add(DeliveriesServiceServer::new(notices))
 }
@@ -133,19 +131,9 @@ impl NotificationsService for Notices {
         &self,
         request: Request<api::WatchNotificationsRequest>,
     ) -> Result<Response<Self::WatchNotificationsStream>, Status> {
-        let caller = Identity::of(&request);
-        let request = own(request, |message| &mut message.user_id)?;
-        let mut check = check_user(&request.user_id);
-        check.note("after_change", (request.after_change < 0).then_some("must not be negative"));
-        refuse(check)?;
-        let start = position("after_change", request.after_change);
-        let updates = self.watch(request.user_id, request.after_change).await.map_err(status)?;
-        let messages = updates.map(|update| update.map(|update| to_update(&update)).map_err(status));
-        let note = |message: &api::WatchNotificationsResponse, place: &mut Position| {
-            *place = position("after_change", message.change);
-        };
-        let messages = expiring(caller, messages, start, note);
-        Ok(Response::new(Box::pin(messages)))
+        // `Sharing` takes this call before the generated server does, and sends the same.
+        let messages = watch::messages(self, request).await?;
+        Ok(Response::new(Box::pin(messages.map(watch::decoded))))
     }
 
     async fn watch_notices(
@@ -156,7 +144,7 @@ impl NotificationsService for Notices {
         let request = own(request, |message| &mut message.user_id)?;
         refuse(check_user(&request.user_id))?;
         let start = position("after_sequence", request.after_sequence);
-        let pages = self.watch_new(request.user_id, request.after_sequence);
+        let pages = self.watch_new(&request.user_id, request.after_sequence);
         let messages = pages.flat_map(|page| {
             iter(match page {
                 Ok(notices) if notices.is_empty() => vec![Ok(api::WatchNoticesResponse { notice: None })],

@@ -1,7 +1,6 @@
 //! The service: what it is built of, and how it runs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pathway_kernel::{Fault, Violation};
 use pathway_outbound::{Client, ClientConfig, Guard, Hosts, Network, OutboundError};
@@ -16,6 +15,7 @@ use crate::courier::{Courier, Sender, Senders};
 use crate::error::NotificationsError;
 use crate::feeds::Feeds;
 use crate::grpc;
+use crate::keeping::Keeping;
 use crate::notices::Notices;
 use crate::others;
 use crate::preferences::Channel;
@@ -28,6 +28,7 @@ pub struct Notifications {
     env: Env,
     notices: Notices,
     courier: Courier,
+    keeping: Keeping,
     security: Security,
     serving: ServerSettings,
     cors_origins: Vec<String>,
@@ -55,7 +56,15 @@ impl Component for Notifications {
             feeds: feeds.clone(),
             senders,
             wake: Arc::clone(&wake),
-            keep: Duration::from_secs(config.delivery.keep_days.saturating_mul(24 * 3600)),
+        };
+        let (messages, kept, per_user) = config.keeps();
+        let keeping = Keeping {
+            store: store.clone(),
+            clock: env.clock.clone(),
+            feeds: feeds.clone(),
+            messages,
+            notices: kept,
+            per_user,
         };
         let notices = Notices {
             store,
@@ -68,7 +77,7 @@ impl Component for Notifications {
             closing: CancellationToken::new(),
         };
         let (serving, cors_origins) = (config.server, config.cors_origins);
-        Ok(Self { env, notices, courier, security, serving, cors_origins })
+        Ok(Self { env, notices, courier, keeping, security, serving, cors_origins })
     }
 
     fn routes(&self) -> Routes {
@@ -94,12 +103,14 @@ impl Component for Notifications {
         let closing = self.notices.closing.clone();
         let server = self.env.server(config, self.routes()).with_closing(closing.clone());
         let carrying = tokio::spawn(self.courier.run(closing.clone()));
+        let keeping = tokio::spawn(self.keeping.run(closing.clone()));
         // What other processes change is heard of by asking; one that is alone hears of everything.
         let asking = self.notices.store.is_shared().then(|| {
             tokio::spawn(others::follow(self.notices.store.clone(), self.notices.feeds.clone(), closing))
         });
         let served = server.serve(listener, shutdown.cancelled_owned()).await;
         carrying.await.map_err(Fault::internal)?;
+        keeping.await.map_err(Fault::internal)?;
         if let Some(asking) = asking {
             asking.await.map_err(Fault::internal)?;
         }

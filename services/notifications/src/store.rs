@@ -8,6 +8,7 @@
 //! higher number. A log of changes would tell each step, but a device that comes back wants to know how things stand, and the log would grow with every
 //! mark for as long as somebody might come back.
 
+mod claims;
 mod deliveries;
 mod endpoints;
 mod feed;
@@ -15,6 +16,7 @@ mod health;
 mod marks;
 mod outbox;
 mod preferences;
+mod retention;
 mod rows;
 mod send;
 
@@ -26,22 +28,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::delivery::{Attempt, Claim, Delivery};
-use crate::endpoint::Endpoint;
 use crate::error::NotificationsError;
 use crate::feeds::News;
 use crate::notice::{Mark, Notice, Stored};
-use crate::preferences::{Channel, Preferences};
 use crate::templates::Templates;
-pub(crate) use deliveries::{Again, DeliveryListing, Health, Settled, Wanted};
+pub(crate) use claims::{Health, Settled, Wanted};
+pub(crate) use deliveries::{Again, DeliveryListing};
 pub(crate) use marks::{Marked, MarkedAll};
 use rows::{all_stored, columns};
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { number: 1, name: "notices", sql: include_str!("../migrations/0001_notices.sql") },
     Migration { number: 2, name: "changes", sql: include_str!("../migrations/0002_changes.sql") },
     REQUESTS,
     Migration { number: 3, name: "deliveries", sql: include_str!("../migrations/0003_deliveries.sql") },
+    Migration { number: 4, name: "retention", sql: include_str!("../migrations/0004_retention.sql") },
 ];
 
 const LIST_ALL: &str = concat!(
@@ -60,7 +61,7 @@ const LIST_UNREAD: &str = concat!(
     columns!(),
     " FROM notices WHERE user_id = $1 AND sequence > $2 AND is_read = 0 ORDER BY sequence LIMIT $3"
 );
-const STANDING: &str = "SELECT unread, last_change FROM feeds WHERE user_id = $1";
+const STANDING: &str = "SELECT unread, last_change, gone_change, gone_sequence FROM feeds WHERE user_id = $1";
 
 /// The notices of all users; cheap to clone.
 #[derive(Debug, Clone)]
@@ -114,6 +115,9 @@ pub(crate) struct Page {
     pub(crate) notices: Vec<Stored>,
     pub(crate) unread: i64,
     pub(crate) last_change: i64,
+    /// The highest change and place of what is kept no longer.
+    pub(crate) gone_change: i64,
+    pub(crate) gone_sequence: i64,
 }
 
 // === impl Store ===
@@ -238,193 +242,26 @@ impl Store {
                 let keys: Vec<[Val; 1]> = users.iter().map(|user_id| [user_id.into()]).collect();
                 let rows = tx.query_many(STANDING, &keys)?;
                 let news = |(user_id, rows): (&String, Vec<Row>)| {
-                    let row = rows.into_iter().next()?;
-                    let (unread, last) = (row.i64(0), row.i64(1));
-                    let of = |unread, last| News {
-                        user_id: user_id.clone(),
-                        before: last,
-                        last,
-                        unread,
-                        changes: None,
-                    };
-                    Some(unread.and_then(|unread| last.map(|last| of(unread, last))))
+                    let last = rows.first()?.i64(1);
+                    let of = |last| News { user_id: user_id.clone(), before: last, last, update: None };
+                    Some(last.map(of))
                 };
                 users.iter().zip(rows).filter_map(news).collect()
             })
             .await
     }
-
-    /// What a user has said.
-    pub(crate) async fn preferences(&self, user_id: String) -> Result<Preferences, NotificationsError> {
-        self.db.read(move |tx| preferences::load(tx, &user_id)).await
-    }
-
-    /// Changes what a user has said, by what `change` makes of it.
-    pub(crate) async fn update_preferences(
-        &self,
-        user_id: String,
-        change: impl Fn(&mut Preferences) + Send + 'static,
-    ) -> Result<Preferences, NotificationsError> {
-        self.db.write_locking(move |tx| preferences::update(tx, &user_id, &change)).await
-    }
-
-    /// Takes messages that are due.
-    pub(crate) async fn claim(&self, wanted: Wanted) -> Result<Vec<Claim>, NotificationsError> {
-        self.db.write_locking(move |tx| deliveries::claim(tx, &wanted)).await
-    }
-
-    /// When the next message is due after now.
-    pub(crate) async fn next_due(&self, now_us: i64) -> Result<Option<i64>, StoreError> {
-        self.db.read(move |tx| deliveries::next_due(tx, now_us)).await
-    }
-
-    /// Records what came of attempts; answers what the owners of endpoints were told.
-    pub(crate) async fn settle(
-        &self,
-        settled: Vec<Settled>,
-        now_us: i64,
-    ) -> Result<Vec<News>, NotificationsError> {
-        let templates = Arc::clone(&self.templates);
-        self.db
-            .write_locking(move |tx| {
-                let news = health::note(tx, &settled, &templates, now_us)?;
-                deliveries::settle(tx, &settled)?;
-                Ok(news)
-            })
-            .await
-    }
-
-    /// Removes messages that were written before an instant and have ended, a few at a time; answers whether there may be more.
-    pub(crate) async fn forget(&self, before_us: i64) -> Result<bool, StoreError> {
-        // The least id of its millisecond.
-        let millis = u64::try_from(before_us / 1000).unwrap_or(0);
-        let before = uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid();
-        self.db.write(move |tx| deliveries::forget(tx, before, 500)).await
-    }
-
-    /// A user's messages, newest first, each with every attempt.
-    pub(crate) async fn deliveries(
-        &self,
-        listing: DeliveryListing,
-    ) -> Result<Vec<(Delivery, Vec<Attempt>)>, NotificationsError> {
-        self.db.read(move |tx| deliveries::list(tx, &listing)).await
-    }
-
-    /// Lets a user's message go out now; answers how it is then. A call that has an id is done once.
-    pub(crate) async fn retry(
-        &self,
-        user_id: String,
-        id: Uuid,
-        now_us: i64,
-        once: Option<Once>,
-    ) -> Result<(Delivery, Vec<Attempt>), NotificationsError> {
-        let user = user_id.clone();
-        self.once(once, move |tx| Ok((deliveries::retry(tx, &user, id, now_us)?, ()))).await?;
-        self.db.read(move |tx| deliveries::find(tx, &user_id, id)).await
-    }
-
-    /// Lets messages of a user's endpoint go out once more; answers how many. A call that has an id is done once.
-    pub(crate) async fn again(
-        &self,
-        user_id: String,
-        id: Uuid,
-        which: Again,
-        now_us: i64,
-        once: Option<Once>,
-    ) -> Result<u64, NotificationsError> {
-        let again = move |tx: &mut Tx<'_>| {
-            endpoints::find(tx, &user_id, Channel::Webhook, id)?;
-            Ok((deliveries::again(tx, &user_id, &id.to_string(), &which, now_us)?, ()))
-        };
-        Ok(self.once(once, again).await?.0)
-    }
-
-    /// A user's endpoints of a channel, in the order in which they were made.
-    pub(crate) async fn endpoints(
-        &self,
-        user_id: String,
-        channel: Channel,
-    ) -> Result<Vec<Endpoint>, NotificationsError> {
-        self.db.read(move |tx| endpoints::list(tx, &user_id, channel)).await
-    }
-
-    /// Stores a new webhook, and keeps with the call what its receiver is to have; answers both, as the webhook is then. A call that has an id is done once.
-    pub(crate) async fn add_webhook(
-        &self,
-        endpoint: Endpoint,
-        secret: String,
-        once: Option<Once>,
-    ) -> Result<(Endpoint, String), NotificationsError> {
-        let user_id = endpoint.user_id.clone();
-        let add = move |tx: &mut Tx<'_>| {
-            endpoints::add(tx, &endpoint, false)?;
-            Ok(((endpoint.id.into_bytes(), secret.clone()), ()))
-        };
-        let ((id, secret), _) = self.once(once, add).await?;
-        let id = Uuid::from_bytes(id);
-        let found = self.db.read(move |tx| endpoints::find(tx, &user_id, Channel::Webhook, id)).await?;
-        Ok((found, secret))
-    }
-
-    /// Gives a webhook other keys, by what `change` makes of them, and keeps with the call what its receiver is to have, which is answered. A call that has an id is
-    /// done once.
-    pub(crate) async fn rotate(
-        &self,
-        user_id: String,
-        id: Uuid,
-        secret: String,
-        once: Option<Once>,
-        change: impl Fn(&mut Endpoint) + Send + 'static,
-    ) -> Result<String, NotificationsError> {
-        let rotate = move |tx: &mut Tx<'_>| {
-            endpoints::update(tx, &user_id, Channel::Webhook, id, &change)?;
-            Ok((secret.clone(), ()))
-        };
-        Ok(self.once(once, rotate).await?.0)
-    }
-
-    /// Stores a new endpoint, and removes the user's others of its channel with the same URL where `alone`.
-    pub(crate) async fn add_endpoint(
-        &self,
-        endpoint: Endpoint,
-        alone: bool,
-    ) -> Result<(), NotificationsError> {
-        self.db.write_locking(move |tx| endpoints::add(tx, &endpoint, alone)).await
-    }
-
-    /// Changes a user's endpoint, by what `change` makes of it.
-    pub(crate) async fn update_endpoint(
-        &self,
-        user_id: String,
-        channel: Channel,
-        id: Uuid,
-        change: impl Fn(&mut Endpoint) + Send + 'static,
-    ) -> Result<Endpoint, NotificationsError> {
-        self.db.write_locking(move |tx| endpoints::update(tx, &user_id, channel, id, &change)).await
-    }
-
-    /// Removes a user's endpoint and drops what waits for it.
-    pub(crate) async fn remove_endpoint(
-        &self,
-        user_id: String,
-        channel: Channel,
-        id: Uuid,
-        now_us: i64,
-    ) -> Result<(), NotificationsError> {
-        self.db.write_locking(move |tx| endpoints::remove(tx, &user_id, channel, id, now_us)).await
-    }
 }
 
 fn page(tx: &mut Tx<'_>, user_id: &str, notices: Vec<Stored>) -> Result<Page, NotificationsError> {
     let standing = tx.query(STANDING, &[user_id.into()])?;
-    let (unread, last_change) = match standing.first() {
-        Some(row) => (row.i64(0)?, row.i64(1)?),
-        None => (0, 0),
-    };
-    Ok(Page { notices, unread, last_change })
+    let number = |index| standing.first().map_or(Ok(0), |row| row.i64(index));
+    let (unread, last_change) = (number(0)?, number(1)?);
+    Ok(Page { notices, unread, last_change, gone_change: number(2)?, gone_sequence: number(3)? })
 }
 
 #[cfg(test)]
 mod outbox_tests;
+#[cfg(test)]
+mod retention_tests;
 #[cfg(test)]
 mod tests;

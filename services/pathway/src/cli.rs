@@ -6,6 +6,7 @@ mod deliveries;
 mod figures;
 mod inspect;
 mod notifications;
+mod push;
 mod replays;
 
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ pub use inspect::{
     Redrive, Subscribe,
 };
 pub use notifications::{Chosen, NoticeSend, NotificationAction, Notifications};
+pub use push::{Push, PushAction};
 pub use replays::{ReplayAction, ReplayStart, Replays};
 
 /// Pathway: a real-time event backbone for personal-finance applications.
@@ -156,6 +158,8 @@ pub enum Command {
     Preferences(Preferences),
     /// List a user's webhooks; make, change, recover one.
     Webhooks(Webhooks),
+    /// List the browsers and phones that get a user's push messages; remove one.
+    Push(Push),
     /// List what went out for a user, with every attempt; send one again.
     Deliveries(Deliveries),
     /// List executions, newest first.
@@ -415,6 +419,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, args).await,
         Command::Preferences(args) => commands::preferences::run(&mesh()?, &out, args).await,
         Command::Webhooks(args) => commands::webhooks::run(&mesh()?, &out, args).await,
+        Command::Push(args) => commands::push::run(&mesh()?, &out, args).await,
         Command::Deliveries(args) => commands::deliveries::run(&mesh()?, &out, args).await,
         Command::Executions(args) => commands::executions::run(&mesh()?, &out, &args).await,
         Command::DeadLetters(args) => commands::dead_letters::run(&mesh()?, &out, &args).await,

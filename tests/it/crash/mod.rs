@@ -1,5 +1,6 @@
 //! `kill -9` of each process in turn during a publish, then a restart: every accepted event is applied once.
 
+mod deliveries;
 mod model;
 mod payments;
 mod torn;

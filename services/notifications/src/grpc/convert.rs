@@ -5,8 +5,9 @@ use pathway_proto::pathway::types::v1 as types;
 use pathway_rpc::to_item_status;
 
 use crate::error::NotificationsError;
+use crate::feeds::Update;
 use crate::notice::{Action, ChangeKind, Notice, State, Stored};
-use crate::notices::Update;
+
 use crate::store::Sent;
 
 pub(super) fn from_notice(notice: types::Notice) -> Notice {
@@ -84,7 +85,7 @@ pub(super) fn to_update(update: &Update) -> api::WatchNotificationsResponse {
         notice: Some(to_stored(stored.clone())),
     };
     api::WatchNotificationsResponse {
-        changes: update.changes.iter().map(|stored| to_change(stored)).collect(),
+        changes: update.changes.iter().map(to_change).collect(),
         change: update.last,
         unread: update.unread,
     }

@@ -1,50 +1,21 @@
-//! Messages on their way: claimed, recorded, listed, sent again.
-//!
-//! A claim pushes a message's due time to the end of a lease, so that nobody else takes it meanwhile; a process that dies with it loses nothing, for the message is due again when the lease
-//! ends, under the same id. The claim counts as the attempt it is, and what came of it is recorded only where it is still the last one: whoever
-//! was so slow that the message was claimed again has no say any more.
+//! The messages as their users see them: listed, sent again, and forgotten.
 
-use std::collections::{HashMap, HashSet};
-
-use pathway_store::{Row, StoreError, Tx, Val};
+use pathway_store::{Once, Row, StoreError, Tx, Val};
 use uuid::Uuid;
 
-use super::endpoints::{BY_ID, endpoint};
-use super::preferences::load_many;
-use super::rows::{all_stored, columns as notice_columns};
-use crate::delivery::{Attempt, Claim, Delivery, DeliveryState};
-use crate::endpoint::Endpoint;
+use super::retention::first_id_of;
+use super::{Store, endpoints};
+use crate::delivery::{Attempt, Delivery, DeliveryState};
 use crate::error::NotificationsError;
-use crate::preferences::{Channel, Preferences};
+use crate::preferences::Channel;
 
 macro_rules! columns {
     () => {
         "id, user_id, channel, target, sequence, state, reason, attempts, tries_before, planned_us, due_us, created_at_us, ended_at_us"
     };
 }
+pub(super) use columns;
 
-const DUE: &str = "SELECT id, target FROM
-     (SELECT id, target, due_us, ROW_NUMBER() OVER (PARTITION BY channel, target ORDER BY due_us, id) AS place
-      FROM deliveries WHERE state = 'waiting' AND due_us <= $1) AS due
-     WHERE place <= $2 ORDER BY due_us, id LIMIT $3";
-const CLAIM: &str = concat!(
-    "UPDATE deliveries SET attempts = attempts + 1, due_us = $2
-     WHERE id = $1 AND state = 'waiting' AND due_us <= $3 RETURNING ",
-    columns!()
-);
-const NEXT: &str = "SELECT MIN(due_us) FROM deliveries WHERE state = 'waiting' AND due_us > $1";
-const NOTICE: &str =
-    concat!("SELECT ", notice_columns!(), " FROM notices WHERE user_id = $1 AND sequence = $2");
-const GATHERED: &str = concat!(
-    "SELECT ",
-    notice_columns!(),
-    " FROM notices WHERE user_id = $1 AND sequence IN (SELECT sequence FROM gathered WHERE delivery_id = $2)
-     ORDER BY sequence"
-);
-const ATTEMPT: &str = "INSERT INTO attempts (delivery_id, number, began_at_us, took_us, status, reason)
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (delivery_id, number) DO NOTHING";
-const SETTLE: &str = "UPDATE deliveries SET state = $3, reason = $4, due_us = $5, ended_at_us = $6
-     WHERE id = $1 AND attempts = $2 AND state = 'waiting'";
 const ATTEMPTS: &str = "SELECT number, began_at_us, took_us, status, reason FROM attempts
      WHERE delivery_id = $1 ORDER BY number";
 const LIST: &str = concat!(
@@ -71,44 +42,6 @@ const FORGET: [&str; 3] = [
     "DELETE FROM deliveries WHERE id = $1",
 ];
 
-/// What to claim.
-#[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    pub(crate) now_us: i64,
-    /// When the claim ends, if nothing is recorded before.
-    pub(crate) lease_until_us: i64,
-    /// At most so many messages.
-    pub(crate) most: usize,
-    /// At most so many of one target, those of `busy` included.
-    pub(crate) most_per_target: usize,
-    /// How many of each target are under way.
-    pub(crate) busy: HashMap<String, usize>,
-}
-
-/// What came of an attempt, as it is recorded.
-#[derive(Debug, Clone)]
-pub(crate) struct Settled {
-    pub(crate) id: Uuid,
-    /// None where nothing was sent.
-    pub(crate) attempt: Option<Attempt>,
-    /// The number of the claim.
-    pub(crate) number: i64,
-    pub(crate) state: DeliveryState,
-    pub(crate) reason: String,
-    pub(crate) due_us: i64,
-    pub(crate) ended_at_us: i64,
-    /// What the attempt says of its endpoint.
-    pub(crate) health: Option<(Uuid, Health)>,
-}
-
-/// What an attempt says of its endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Health {
-    Works,
-    Fails,
-    Gone,
-}
-
 /// Which messages to list.
 #[derive(Debug, Clone)]
 pub(crate) struct DeliveryListing {
@@ -132,97 +65,55 @@ pub(crate) enum Again {
     These(Vec<Uuid>),
 }
 
-pub(super) fn claim(tx: &mut Tx<'_>, wanted: &Wanted) -> Result<Vec<Claim>, NotificationsError> {
-    let limit = wanted.most + wanted.busy.len() * wanted.most_per_target;
-    let count = |count: usize| Val::from(i64::try_from(count).unwrap_or(i64::MAX));
-    let due = tx.query(DUE, &[wanted.now_us.into(), count(wanted.most_per_target), count(limit)])?;
-    let (mut taken, mut keys) = (wanted.busy.clone(), Vec::new());
-    for row in &due {
-        let under_way = taken.entry(row.text(1)?.to_owned()).or_default();
-        if *under_way < wanted.most_per_target && keys.len() < wanted.most {
-            *under_way += 1;
-            keys.push([row.id(0)?.into(), wanted.lease_until_us.into(), wanted.now_us.into()]);
-        }
-    }
-    let claimed = tx.query_many(CLAIM, &keys)?;
-    let deliveries: Vec<Delivery> =
-        claimed.iter().flatten().map(delivery).collect::<Result<_, NotificationsError>>()?;
-    with_content(tx, deliveries)
-}
+// === impl Store ===
 
-/// Adds to messages what sending them takes.
-fn with_content(tx: &mut Tx<'_>, deliveries: Vec<Delivery>) -> Result<Vec<Claim>, NotificationsError> {
-    let users: HashSet<&str> = deliveries.iter().map(|delivery| delivery.user_id.as_str()).collect();
-    let users: Vec<&str> = users.into_iter().collect();
-    let loaded = load_many(tx, &users)?;
-    let preferences: HashMap<String, Preferences> =
-        users.iter().map(|user_id| (*user_id).to_owned()).zip(loaded).collect();
-    let mut endpoints: HashMap<String, Option<Endpoint>> = HashMap::new();
-    let mut claims = Vec::with_capacity(deliveries.len());
-    for delivery in deliveries {
-        let user = Val::from(&delivery.user_id);
-        let rows = if delivery.sequence > 0 {
-            tx.query(NOTICE, &[user, delivery.sequence.into()])?
-        } else {
-            tx.query(GATHERED, &[user, delivery.id.into_bytes().into()])?
+impl Store {
+    /// Removes messages that were written before an instant and have ended, a few at a time; answers whether there may be more.
+    pub(crate) async fn forget(&self, before_us: i64) -> Result<bool, StoreError> {
+        let before = first_id_of(before_us);
+        self.db.write(move |tx| forget(tx, before, 500)).await
+    }
+
+    /// A user's messages, newest first, each with every attempt.
+    pub(crate) async fn deliveries(
+        &self,
+        listing: DeliveryListing,
+    ) -> Result<Vec<(Delivery, Vec<Attempt>)>, NotificationsError> {
+        self.db.read(move |tx| list(tx, &listing)).await
+    }
+
+    /// Lets a user's message go out now; answers how it is then. A call that has an id is done once.
+    pub(crate) async fn retry(
+        &self,
+        user_id: String,
+        id: Uuid,
+        now_us: i64,
+        once: Option<Once>,
+    ) -> Result<(Delivery, Vec<Attempt>), NotificationsError> {
+        let user = user_id.clone();
+        self.once(once, move |tx| Ok((retry(tx, &user, id, now_us)?, ()))).await?;
+        self.db.read(move |tx| find(tx, &user_id, id)).await
+    }
+
+    /// Lets messages of a user's endpoint go out once more; answers how many. A call that has an id is done once.
+    pub(crate) async fn again(
+        &self,
+        user_id: String,
+        id: Uuid,
+        which: Again,
+        now_us: i64,
+        once: Option<Once>,
+    ) -> Result<u64, NotificationsError> {
+        let again = move |tx: &mut Tx<'_>| {
+            endpoints::find(tx, &user_id, Channel::Webhook, id)?;
+            Ok((again(tx, &user_id, &id.to_string(), &which, now_us)?, ()))
         };
-        if !endpoints.contains_key(&delivery.target) {
-            let found = match Uuid::try_parse(&delivery.target) {
-                Ok(id) => tx.query(BY_ID, &[id.into_bytes().into()])?.first().map(endpoint).transpose()?,
-                Err(_) => None,
-            };
-            endpoints.insert(delivery.target.clone(), found);
-        }
-        claims.push(Claim {
-            notices: all_stored(&rows)?,
-            preferences: preferences.get(&delivery.user_id).cloned().unwrap_or_default(),
-            endpoint: endpoints.get(&delivery.target).cloned().flatten(),
-            delivery,
-        });
+        Ok(self.once(once, again).await?.0)
     }
-    Ok(claims)
-}
-
-/// When the next message is due after now.
-pub(super) fn next_due(tx: &mut Tx<'_>, now_us: i64) -> Result<Option<i64>, StoreError> {
-    tx.query(NEXT, &[now_us.into()])?.first().map_or(Ok(None), |row| row.opt_i64(0))
-}
-
-/// Records what came of attempts.
-pub(super) fn settle(tx: &mut Tx<'_>, settled: &[Settled]) -> Result<(), StoreError> {
-    let attempts: Vec<[Val; 6]> = settled
-        .iter()
-        .filter_map(|settled| {
-            let attempt = settled.attempt.as_ref()?;
-            Some([
-                settled.id.into_bytes().into(),
-                attempt.number.into(),
-                attempt.began_at_us.into(),
-                attempt.took_us.into(),
-                attempt.status.into(),
-                (&attempt.reason).into(),
-            ])
-        })
-        .collect();
-    tx.execute_many(ATTEMPT, &attempts)?;
-    let ends: Vec<[Val; 6]> = settled
-        .iter()
-        .map(|settled| {
-            [
-                settled.id.into_bytes().into(),
-                settled.number.into(),
-                settled.state.name().into(),
-                (&settled.reason).into(),
-                settled.due_us.into(),
-                settled.ended_at_us.into(),
-            ]
-        })
-        .collect();
-    tx.execute_many(SETTLE, &ends).map(|_| ())
 }
 
 /// Removes messages that were written before an id and have ended, a few at a time; answers whether there may be more.
-pub(super) fn forget(tx: &mut Tx<'_>, before: Uuid, most: i64) -> Result<bool, StoreError> {
+fn forget(tx: &mut Tx<'_>, before: Uuid, most: i64) -> Result<bool, StoreError> {
     let old = tx.query(OLD, &[before.into_bytes().into(), most.into()])?;
     let keys: Vec<[Val; 1]> =
         old.iter().map(|row| Ok([row.id(0)?.into()])).collect::<Result<_, StoreError>>()?;
@@ -232,7 +123,7 @@ pub(super) fn forget(tx: &mut Tx<'_>, before: Uuid, most: i64) -> Result<bool, S
     Ok(i64::try_from(keys.len()).is_ok_and(|count| count == most))
 }
 
-pub(super) fn list(
+fn list(
     tx: &mut Tx<'_>,
     listing: &DeliveryListing,
 ) -> Result<Vec<(Delivery, Vec<Attempt>)>, NotificationsError> {
@@ -262,17 +153,13 @@ fn with_attempts(
 }
 
 /// Lets a user's message go out now.
-pub(super) fn retry(tx: &mut Tx<'_>, user_id: &str, id: Uuid, now_us: i64) -> Result<(), NotificationsError> {
+fn retry(tx: &mut Tx<'_>, user_id: &str, id: Uuid, now_us: i64) -> Result<(), NotificationsError> {
     let changed = tx.execute(AGAIN, &[user_id.into(), id.into_bytes().into(), now_us.into()])?;
     if changed == 0 { Err(NotificationsError::UnknownDelivery) } else { Ok(()) }
 }
 
 /// A user's message.
-pub(super) fn find(
-    tx: &mut Tx<'_>,
-    user_id: &str,
-    id: Uuid,
-) -> Result<(Delivery, Vec<Attempt>), NotificationsError> {
+fn find(tx: &mut Tx<'_>, user_id: &str, id: Uuid) -> Result<(Delivery, Vec<Attempt>), NotificationsError> {
     let found = tx.query(OF_USER, &[user_id.into(), id.into_bytes().into()])?;
     let found = found.first().ok_or(NotificationsError::UnknownDelivery)?;
     let deliveries = vec![delivery(found)?];
@@ -280,7 +167,7 @@ pub(super) fn find(
 }
 
 /// Lets messages of an endpoint go out once more; answers how many.
-pub(super) fn again(
+fn again(
     tx: &mut Tx<'_>,
     user_id: &str,
     target: &str,
@@ -303,7 +190,7 @@ pub(super) fn again(
     }
 }
 
-fn delivery(row: &Row) -> Result<Delivery, NotificationsError> {
+pub(super) fn delivery(row: &Row) -> Result<Delivery, NotificationsError> {
     let strange = |index, expected| StoreError::Column { index, expected };
     Ok(Delivery {
         id: Uuid::from_bytes(row.id(0)?),

@@ -1,8 +1,9 @@
 //! Webhooks and push subscriptions.
 
-use pathway_store::{Row, StoreError, Tx, Val};
+use pathway_store::{Once, Row, StoreError, Tx, Val};
 use uuid::Uuid;
 
+use super::Store;
 use super::feed::HAS_ROUTES;
 use crate::endpoint::Endpoint;
 use crate::error::NotificationsError;
@@ -14,8 +15,8 @@ macro_rules! columns {
     };
 }
 
-pub(super) const ENABLED_OF_USER: &str =
-    concat!("SELECT ", columns!(), " FROM endpoints WHERE user_id = $1 AND is_enabled = 1 ORDER BY id");
+pub(super) const ALL_OF_USER: &str =
+    concat!("SELECT ", columns!(), " FROM endpoints WHERE user_id = $1 ORDER BY id");
 const OF_USER: &str =
     concat!("SELECT ", columns!(), " FROM endpoints WHERE user_id = $1 AND channel = $2 ORDER BY id");
 pub(super) const BY_ID: &str = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1");
@@ -32,12 +33,87 @@ const DROP_WAITING: &str = "UPDATE deliveries
      SET state = 'dropped', reason = 'the endpoint was removed', ended_at_us = $3
      WHERE user_id = $1 AND target = $2 AND state = 'waiting'";
 
+// === impl Store ===
+
+impl Store {
+    /// A user's endpoints of a channel, in the order in which they were made.
+    pub(crate) async fn endpoints(
+        &self,
+        user_id: String,
+        channel: Channel,
+    ) -> Result<Vec<Endpoint>, NotificationsError> {
+        self.db.read(move |tx| list(tx, &user_id, channel)).await
+    }
+
+    /// Stores a new webhook, and keeps with the call what its receiver is to have; answers both, as the webhook is then. A call that has an id is done once.
+    pub(crate) async fn add_webhook(
+        &self,
+        endpoint: Endpoint,
+        secret: String,
+        once: Option<Once>,
+    ) -> Result<(Endpoint, String), NotificationsError> {
+        let user_id = endpoint.user_id.clone();
+        let add = move |tx: &mut Tx<'_>| {
+            add(tx, &endpoint, false)?;
+            Ok(((endpoint.id.into_bytes(), secret.clone()), ()))
+        };
+        let ((id, secret), _) = self.once(once, add).await?;
+        let id = Uuid::from_bytes(id);
+        let found = self.db.read(move |tx| find(tx, &user_id, Channel::Webhook, id)).await?;
+        Ok((found, secret))
+    }
+
+    /// Gives a webhook other keys, by what `change` makes of them, and keeps with the call what its receiver is to have, which is answered. A call that has an id is
+    /// done once.
+    pub(crate) async fn rotate(
+        &self,
+        user_id: String,
+        id: Uuid,
+        secret: String,
+        once: Option<Once>,
+        change: impl Fn(&mut Endpoint) + Send + 'static,
+    ) -> Result<String, NotificationsError> {
+        let rotate = move |tx: &mut Tx<'_>| {
+            update(tx, &user_id, Channel::Webhook, id, &change)?;
+            Ok((secret.clone(), ()))
+        };
+        Ok(self.once(once, rotate).await?.0)
+    }
+
+    /// Stores a new endpoint, and removes the user's others of its channel with the same URL where `alone`.
+    pub(crate) async fn add_endpoint(
+        &self,
+        endpoint: Endpoint,
+        alone: bool,
+    ) -> Result<(), NotificationsError> {
+        self.db.write_locking(move |tx| add(tx, &endpoint, alone)).await
+    }
+
+    /// Changes a user's endpoint, by what `change` makes of it.
+    pub(crate) async fn update_endpoint(
+        &self,
+        user_id: String,
+        channel: Channel,
+        id: Uuid,
+        change: impl Fn(&mut Endpoint) + Send + 'static,
+    ) -> Result<Endpoint, NotificationsError> {
+        self.db.write_locking(move |tx| update(tx, &user_id, channel, id, &change)).await
+    }
+
+    /// Removes a user's endpoint and drops what waits for it.
+    pub(crate) async fn remove_endpoint(
+        &self,
+        user_id: String,
+        channel: Channel,
+        id: Uuid,
+        now_us: i64,
+    ) -> Result<(), NotificationsError> {
+        self.db.write_locking(move |tx| remove(tx, &user_id, channel, id, now_us)).await
+    }
+}
+
 /// A user's endpoints of a channel, in the order in which they were made.
-pub(super) fn list(
-    tx: &mut Tx<'_>,
-    user_id: &str,
-    channel: Channel,
-) -> Result<Vec<Endpoint>, NotificationsError> {
+fn list(tx: &mut Tx<'_>, user_id: &str, channel: Channel) -> Result<Vec<Endpoint>, NotificationsError> {
     tx.query(OF_USER, &[user_id.into(), channel.name().into()])?.iter().map(endpoint).collect()
 }
 
@@ -76,7 +152,7 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), Notificati
 }
 
 /// Stores a new endpoint; where `alone`, in place of the user's others of its channel with the same URL.
-pub(super) fn add(tx: &mut Tx<'_>, endpoint: &Endpoint, alone: bool) -> Result<(), NotificationsError> {
+fn add(tx: &mut Tx<'_>, endpoint: &Endpoint, alone: bool) -> Result<(), NotificationsError> {
     put(tx, endpoint)?;
     for other in list(tx, &endpoint.user_id, endpoint.channel)? {
         if alone && other.id != endpoint.id && other.url == endpoint.url {
@@ -87,7 +163,7 @@ pub(super) fn add(tx: &mut Tx<'_>, endpoint: &Endpoint, alone: bool) -> Result<(
 }
 
 /// Changes a user's endpoint, by what `change` makes of it.
-pub(super) fn update(
+fn update(
     tx: &mut Tx<'_>,
     user_id: &str,
     channel: Channel,
@@ -102,7 +178,7 @@ pub(super) fn update(
 }
 
 /// Removes a user's endpoint and drops what waits for it.
-pub(super) fn remove(
+fn remove(
     tx: &mut Tx<'_>,
     user_id: &str,
     channel: Channel,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pathway_store::{Row, StoreError, Tx, Val};
 
-use crate::feeds::News;
+use crate::feeds::{News, Update};
 use crate::notice::Stored;
 
 const LOCK_OR_BEGIN: &str =
@@ -31,7 +31,7 @@ pub(super) struct Feed {
     before: i64,
     /// Whether the user has said anything of what goes where.
     pub(super) has_routes: bool,
-    changed: Vec<Arc<Stored>>,
+    changed: Vec<Stored>,
 }
 
 // === impl Feed ===
@@ -82,7 +82,7 @@ impl Feed {
     }
 
     pub(super) fn tell(&mut self, stored: Stored) {
-        self.changed.push(Arc::new(stored));
+        self.changed.push(stored);
     }
 
     pub(super) const fn is_changed(&self) -> bool {
@@ -95,12 +95,8 @@ impl Feed {
 
     /// What the watchers are told. `is_whole` where every change was told to this feed; watchers read the store otherwise.
     pub(super) fn into_news(self, is_whole: bool) -> News {
-        News {
-            user_id: self.user_id,
-            before: self.before,
-            last: self.last_change,
-            unread: self.unread,
-            changes: is_whole.then(|| self.changed.into()),
-        }
+        let (last, unread) = (self.last_change, self.unread);
+        let update = Update { changes: self.changed, last, unread, ..Update::default() };
+        News { user_id: self.user_id, before: self.before, last, update: is_whole.then(|| Arc::new(update)) }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pathway_store::{Tx, Val};
 use uuid::Uuid;
 
-use super::deliveries::{Health, Settled};
+use super::claims::{Health, Settled};
 use super::endpoints::{BY_ID, endpoint};
 use super::send::send;
 use crate::endpoint::Endpoint;

@@ -6,9 +6,9 @@ use pathway_kernel::new_id;
 use pathway_store::{StoreError, Tx, Val};
 use uuid::Uuid;
 
-use super::endpoints::{ENABLED_OF_USER, endpoint};
+use super::endpoints::{ALL_OF_USER, endpoint};
 use super::preferences::load_many;
-use crate::delivery::DeliveryState;
+use crate::delivery::{DISABLED, DeliveryState};
 use crate::endpoint::Endpoint;
 use crate::error::NotificationsError;
 use crate::notice::{Mark, Stored};
@@ -17,7 +17,7 @@ use crate::preferences::{Channel, Preferences};
 
 const INSERT: &str = "INSERT INTO deliveries
      (id, user_id, channel, target, sequence, topic, window_us, state, reason, attempts, tries_before, planned_us, due_us, created_at_us, ended_at_us)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10, $10, $11, $12)";
+     VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, 0, 0, $9, $10, $11, $12)";
 const GATHER: &str = "INSERT INTO deliveries
      (id, user_id, channel, target, sequence, topic, window_us, state, reason, attempts, tries_before, planned_us, due_us, created_at_us, ended_at_us)
      VALUES ($1, $2, $3, $4, 0, $5, $6, 'waiting', '', 0, 0, $7, $7, $8, 0)
@@ -25,7 +25,7 @@ const GATHER: &str = "INSERT INTO deliveries
      RETURNING id";
 const ADD: &str = "INSERT INTO gathered (delivery_id, sequence) VALUES ($1, $2) ON CONFLICT (delivery_id, sequence) DO NOTHING";
 const LAST: &str = "SELECT created_at_us FROM deliveries
-     WHERE user_id = $1 AND channel = $2 AND topic = $3 AND created_at_us > $4 AND state <> 'dropped'
+     WHERE user_id = $1 AND channel = $2 AND topic = $3 AND created_at_us > $4 AND state IN ('waiting', 'delivered')
      ORDER BY created_at_us DESC LIMIT 1";
 
 /// What goes out for the users of a batch; nobody is in here who has said nothing.
@@ -47,6 +47,7 @@ struct Routes {
 struct Target {
     channel: Channel,
     id: String,
+    is_enabled: bool,
 }
 
 // === impl Outbox ===
@@ -55,7 +56,7 @@ impl Outbox {
     /// Looks up what these users have said.
     pub(super) fn load(tx: &mut Tx<'_>, users: &[&str]) -> Result<Self, NotificationsError> {
         let keys: Vec<[Val; 1]> = users.iter().map(|user_id| [(*user_id).into()]).collect();
-        let endpoints = tx.query_many(ENABLED_OF_USER, &keys)?;
+        let endpoints = tx.query_many(ALL_OF_USER, &keys)?;
         let loaded = load_many(tx, users)?;
         let mut routes = HashMap::new();
         for ((user_id, rows), preferences) in users.iter().zip(endpoints).zip(loaded) {
@@ -90,7 +91,7 @@ impl Outbox {
         let Some(routes) = self.routes.get(&stored.notice.user_id) else { return Ok(()) };
         for target in routes.targets(&stored.notice.kind) {
             let plan = Plan::of(&stored.notice, target.channel, &routes.preferences, now_us);
-            self.has_work |= plan != Plan::Not;
+            self.has_work |= plan != Plan::Not && target.is_enabled;
             match plan {
                 Plan::Not => {}
                 Plan::Alone { due_us, throttle_s } => alone(tx, stored, &target, due_us, throttle_s, now_us)?,
@@ -107,11 +108,17 @@ impl Outbox {
 
 impl Routes {
     fn targets(&self, kind: &str) -> Vec<Target> {
-        let email = (!self.preferences.email.is_empty())
-            .then(|| Target { channel: Channel::Email, id: String::new() });
+        let email = (!self.preferences.email.is_empty()).then(|| Target {
+            channel: Channel::Email,
+            id: String::new(),
+            is_enabled: true,
+        });
         let endpoints = self.endpoints.iter().filter(|endpoint| endpoint.takes(kind));
-        let endpoints =
-            endpoints.map(|endpoint| Target { channel: endpoint.channel, id: endpoint.id.to_string() });
+        let endpoints = endpoints.map(|endpoint| Target {
+            channel: endpoint.channel,
+            id: endpoint.id.to_string(),
+            is_enabled: endpoint.is_enabled,
+        });
         email.into_iter().chain(endpoints).collect()
     }
 }
@@ -127,16 +134,15 @@ fn alone(
 ) -> Result<(), StoreError> {
     let notice = &stored.notice;
     let topic = format!("{} {} {}", target.id, notice.kind, notice.about);
-    let mut state = (DeliveryState::Waiting, "", 0);
-    if throttle_s > 0 {
-        let since = now_us.saturating_sub(throttle_s.saturating_mul(1_000_000));
-        let key: [Val; 4] =
-            [(&notice.user_id).into(), target.channel.name().into(), (&topic).into(), since.into()];
-        if !tx.query(LAST, &key)?.is_empty() {
-            state = (DeliveryState::Dropped, "one about the same went out a short while before", now_us);
-        }
-    }
-    let (state, reason, ended_at_us) = state;
+    let (state, reason) = if !target.is_enabled {
+        // What was missed is known, so that whoever enables it again can recover it.
+        (DeliveryState::Failed, DISABLED)
+    } else if is_throttled(tx, stored, target, &topic, throttle_s, now_us)? {
+        (DeliveryState::Dropped, "one about the same went out a short while before")
+    } else {
+        (DeliveryState::Waiting, "")
+    };
+    let (is_due_us, ended_at_us) = if state == DeliveryState::Waiting { (due_us, 0) } else { (0, now_us) };
     let row: [Val; 12] = [
         new_id(now_us).into_bytes().into(),
         (&notice.user_id).into(),
@@ -144,14 +150,31 @@ fn alone(
         (&target.id).into(),
         stored.sequence.into(),
         topic.into(),
-        0_i64.into(),
         state.name().into(),
         reason.into(),
         due_us.into(),
+        is_due_us.into(),
         now_us.into(),
         ended_at_us.into(),
     ];
     tx.execute(INSERT, &row).map(|_| ())
+}
+
+/// Whether one about the same has gone out, or will, within the time that the user wants between them.
+fn is_throttled(
+    tx: &mut Tx<'_>,
+    stored: &Stored,
+    target: &Target,
+    topic: &str,
+    throttle_s: i64,
+    now_us: i64,
+) -> Result<bool, StoreError> {
+    if throttle_s <= 0 {
+        return Ok(false);
+    }
+    let since = now_us.saturating_sub(throttle_s.saturating_mul(1_000_000));
+    let user = Val::from(&stored.notice.user_id);
+    Ok(!tx.query(LAST, &[user, target.channel.name().into(), topic.into(), since.into()])?.is_empty())
 }
 
 /// Adds a notice to the digest of a window, which the first one begins.

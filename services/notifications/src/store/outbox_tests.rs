@@ -7,12 +7,14 @@ use pathway_kernel::new_id;
 use pathway_store::testing::Scratch;
 
 use super::*;
-use crate::delivery::DeliveryState;
-use crate::endpoint::Keys;
+use crate::delivery::{Attempt, Claim, DeliveryState};
+use crate::endpoint::{Endpoint, Keys};
+use crate::preferences::Channel;
 
 pathway_store::suite!(
     a_claim_is_left_alone_until_its_lease_ends_and_keeps_its_id,
     who_was_too_slow_has_no_say,
+    what_was_under_way_at_the_end_is_on_record_and_goes_out_again,
     a_target_gets_a_few_at_a_time,
     two_claimants_never_take_the_same,
     a_digest_is_one_row_under_concurrent_senders,
@@ -111,7 +113,33 @@ async fn a_claim_is_left_alone_until_its_lease_ends_and_keeps_its_id(scratch: &S
     assert_eq!((again.delivery.id, again.delivery.attempts), (first.delivery.id, 2));
     store.settle(vec![delivered(&again, endpoint)], 9).await.unwrap();
     assert!(store.claim(wanted(1000 * SECOND)).await.unwrap().is_empty());
-    assert_eq!(states(&store).await, [(DeliveryState::Delivered, 1)]);
+    assert_eq!(states(&store).await, [(DeliveryState::Delivered, 2)], "that of the first is on record");
+}
+
+async fn what_was_under_way_at_the_end_is_on_record_and_goes_out_again(scratch: &Scratch) {
+    let store = open(scratch).await;
+    let endpoint = webhook(&store).await;
+    send(&store, 0..2).await;
+    let claims = store.claim(wanted(SECOND)).await.unwrap();
+    store.settle(vec![delivered(&claims[0], endpoint)], 9).await.unwrap();
+    store.release(60 * SECOND, 2 * SECOND).await.unwrap();
+    let again = store.claim(wanted(2 * SECOND)).await.unwrap();
+    assert_eq!((again.len(), again[0].delivery.id), (1, claims[1].delivery.id), "before its lease ends");
+    // Once more, without a start in between.
+    let again = store.claim(wanted(62 * SECOND)).await.unwrap();
+    store.settle(vec![delivered(&again[0], endpoint)], 9).await.unwrap();
+    let listing = DeliveryListing {
+        user_id: "u".to_owned(),
+        before: Uuid::max(),
+        channel: String::new(),
+        state: "",
+        target: String::new(),
+        limit: 10,
+    };
+    let found = store.deliveries(listing).await.unwrap();
+    let (_, attempts) = found.iter().find(|(delivery, _)| delivery.id == again[0].delivery.id).unwrap();
+    let attempts: Vec<_> = attempts.iter().map(|one| (one.number, one.began_at_us, one.status)).collect();
+    assert_eq!(attempts, [(1, SECOND, 0), (2, 2 * SECOND, 0), (3, 1, 200)]);
 }
 
 async fn who_was_too_slow_has_no_say(scratch: &Scratch) {
@@ -208,7 +236,7 @@ async fn another_processes_changes_are_heard_of(scratch: &Scratch) {
         let last = sent.news[0].last;
         loop {
             let news = watcher.next().await.unwrap();
-            assert!(news.changes.is_none(), "to be read");
+            assert!(news.update.is_none(), "to be read");
             if news.last == last {
                 break;
             }

@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 use pathway_store::{Row, StoreError, Tx, Val};
 
+use super::Store;
 use super::feed::HAS_ROUTES;
 use crate::error::NotificationsError;
 use crate::preferences::{Channel, Mode, Preferences, Rule};
@@ -20,6 +21,24 @@ const FORGET: &str = "DELETE FROM preferences WHERE user_id = $1";
 const SAY: &str =
     "INSERT INTO preferences (user_id, type, channel, mode, throttle_s) VALUES ($1, $2, $3, $4, $5)";
 
+// === impl Store ===
+
+impl Store {
+    /// What a user has said.
+    pub(crate) async fn preferences(&self, user_id: String) -> Result<Preferences, NotificationsError> {
+        self.db.read(move |tx| load(tx, &user_id)).await
+    }
+
+    /// Changes what a user has said, by what `change` makes of it.
+    pub(crate) async fn update_preferences(
+        &self,
+        user_id: String,
+        change: impl Fn(&mut Preferences) + Send + 'static,
+    ) -> Result<Preferences, NotificationsError> {
+        self.db.write_locking(move |tx| update(tx, &user_id, &change)).await
+    }
+}
+
 /// What each of these users has said, in order.
 pub(super) fn load_many(tx: &mut Tx<'_>, users: &[&str]) -> Result<Vec<Preferences>, NotificationsError> {
     let keys: Vec<[Val; 1]> = users.iter().map(|user_id| [(*user_id).into()]).collect();
@@ -27,12 +46,12 @@ pub(super) fn load_many(tx: &mut Tx<'_>, users: &[&str]) -> Result<Vec<Preferenc
     settings.iter().zip(rules).map(|(settings, rules)| of_rows(settings.first(), &rules)).collect()
 }
 
-pub(super) fn load(tx: &mut Tx<'_>, user_id: &str) -> Result<Preferences, NotificationsError> {
+fn load(tx: &mut Tx<'_>, user_id: &str) -> Result<Preferences, NotificationsError> {
     Ok(load_many(tx, &[user_id])?.pop().unwrap_or_default())
 }
 
 /// Changes what a user has said, by what `change` makes of it.
-pub(super) fn update(
+fn update(
     tx: &mut Tx<'_>,
     user_id: &str,
     change: impl FnOnce(&mut Preferences),

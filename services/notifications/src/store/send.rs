@@ -14,9 +14,11 @@ use crate::error::NotificationsError;
 use crate::notice::{Action, ChangeKind, Notice, State, Stored};
 use crate::templates::Templates;
 
-const FIND: &str = "SELECT id, sequence FROM notices WHERE user_id = $1 AND dedup_key = $2";
+const FIND: &str = "SELECT id, sequence FROM notices WHERE user_id = $1 AND dedup_key = $2
+     UNION ALL SELECT id, sequence FROM told WHERE user_id = $1 AND dedup_key = $2";
 const FIND_ENDING: &str = "SELECT ended FROM endings WHERE user_id = $1 AND dedup_key = $2";
-const RECORD_ENDING: &str = "INSERT INTO endings (user_id, dedup_key, ended) VALUES ($1, $2, $3)";
+const RECORD_ENDING: &str =
+    "INSERT INTO endings (user_id, dedup_key, ended, created_at_us) VALUES ($1, $2, $3, $4)";
 const OPEN_ABOUT: &str = concat!(
     "SELECT ",
     columns!(),
@@ -37,7 +39,7 @@ struct Batch<'a> {
     notices: Vec<Entry>,
     /// Those that are open, by what they are about.
     open: HashMap<Key<'a>, Vec<usize>>,
-    endings: Vec<[Val; 3]>,
+    endings: Vec<[Val; 4]>,
     outbox: Outbox,
     templates: &'a Templates,
 }
@@ -144,7 +146,7 @@ impl<'a> Batch<'a> {
             Action::Tell => self.tell(notice, ended),
             Action::End(_) => {
                 let [user, key] = key_vals(dedup_key(notice));
-                self.endings.push([user, key, ended.into()]);
+                self.endings.push([user, key, ended.into(), self.now_us.into()]);
                 Sent { id: Uuid::nil(), sequence: 0, ended, is_duplicate: false }
             }
         };

@@ -222,8 +222,9 @@ async fn news_are_what_the_store_has(scratch: &Scratch) {
     let mut take = |news: News| {
         assert_eq!(news.before, before, "without a gap");
         before = news.last;
-        told.extend(news.changes.unwrap().iter().map(|stored| (**stored).clone()));
-        news.unread
+        let update = news.update.unwrap();
+        told.extend(update.changes.iter().cloned());
+        update.unread
     };
     let first =
         store.send(vec![about("a", "budget"), about("b", "budget"), notice("u", "c")], 1).await.unwrap();

@@ -9,7 +9,7 @@ use pathway_proto::pathway::types::v1::{Notice, NoticeAction};
 use pathway_rpc::from_status;
 use tonic::Streaming;
 
-use crate::service::{Client, Service, list, reminder, send};
+use crate::service::{Client, Service, eventually, list, reminder, send};
 
 /// A device: what it knows of a user's feed, from changes alone.
 struct Device {
@@ -121,5 +121,37 @@ async fn a_silent_feed_gets_heartbeats_with_the_unread_count() {
     let mut device = Device::join(&service.client, 1).await;
     device.next().await;
     assert_eq!((device.change, device.unread, device.notices.len()), (1, 1, 0));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn who_resumes_before_what_is_kept_is_told_to_list_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = Service::start(&directory, |_| ()).await;
+    send(&service.client, (0..10).map(|n| reminder("u", &n.to_string())).collect()).await;
+    let all = api::MarkAllReadRequest { user_id: "u".to_owned(), ..Default::default() };
+    service.client.clone().mark_all_read(all).await.unwrap();
+    service.stop().await;
+
+    // What is kept no longer goes at the start.
+    let service = Service::start(&directory, |config| config.retention.keep_per_user = 3).await;
+    let kept = eventually(async || {
+        let page = list(&service.client, "u").await;
+        (page.notices.len() == 3).then_some(page)
+    })
+    .await;
+    let mut client = service.client.clone();
+    let request = api::WatchNotificationsRequest { user_id: "u".to_owned(), after_change: 12 };
+    let refused = from_status(client.watch_notifications(request).await.unwrap_err());
+    assert_eq!((refused.code(), refused.reason()), (Code::OutOfRange, "CHANGE_GONE"));
+    let request = api::WatchNoticesRequest { user_id: "u".to_owned(), after_sequence: 2 };
+    let mut notices = client.watch_notices(request).await.unwrap().into_inner();
+    assert_eq!(from_status(notices.next().await.unwrap().unwrap_err()).reason(), "CHANGE_GONE");
+    send(&service.client, vec![reminder("u", "new")]).await;
+    for after_change in [0, kept.change] {
+        let mut device = Device::join(&service.client, after_change).await;
+        device.reach(kept.change + 1).await;
+        assert_eq!(device.notices.len(), if after_change == 0 { 4 } else { 1 });
+    }
     service.stop().await;
 }

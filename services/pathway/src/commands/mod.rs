@@ -13,6 +13,7 @@ pub(crate) mod notifications;
 pub(crate) mod pathways;
 pub(crate) mod preferences;
 pub(crate) mod publish;
+pub(crate) mod push;
 pub(crate) mod recurring;
 pub(crate) mod replays;
 pub(crate) mod spending;
