@@ -100,7 +100,7 @@ fn what_ran_can_be_listed() {
     let pathways = services.pathway(&["pathways", "--json"]).succeeded().json();
     let names: Vec<&Value> =
         pathways["pathways"].as_array().unwrap().iter().map(|pathway| &pathway["name"]).collect();
-    assert_eq!(names, ["notifications", "transactions"]);
+    assert_eq!(names, ["analytics", "notifications", "transactions"]);
     let letters = services.pathway(&["dead-letters", "--json"]).succeeded().json();
     assert_eq!(letters["total"], 0);
 }

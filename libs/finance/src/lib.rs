@@ -10,6 +10,7 @@
 //! - [`Fingerprints`]: what names a line that has no id (G13).
 //! - [`Revision`], [`revise`], [`in_force`], [`Rollover`]: which terms of a budget hold when (G4, G23).
 //! - [`crossing()`], [`percent`], [`may_alert`], [`outpaces`]: when an alert is due (G21 to G24).
+//! - [`GoalSource`], [`monthly_need`]: what is saved towards a goal (G28).
 //! - [`z_score`], [`robust`]: what stands out (G26).
 //! - [`recurring()`], [`payee_key`]: what comes again and again.
 //! - [`buckets`], [`previous`], [`projected`]: one period beside others.
@@ -19,6 +20,7 @@ mod budget;
 mod category;
 mod crossing;
 mod date;
+mod goal;
 mod identity;
 mod money;
 mod pairing;
@@ -34,6 +36,7 @@ pub use crossing::{
     Crossing, DEFAULT_THRESHOLDS, PACE_PERCENT, crossing, may_alert, outpaces, pace, passed, percent,
 };
 pub use date::{CivilDate, DateError, TimeZone, parse_when};
+pub use goal::{DEFAULT_MILESTONES, GoalSource, monthly_need};
 pub use identity::{Fingerprints, fingerprint};
 pub use money::{Currency, LARGEST_LINE, Money, MoneyError};
 pub use pairing::{Leg, MOST_DAYS_APART, Pairing, pair_transfers};

@@ -52,6 +52,16 @@ impl LineKind {
         }
     }
 
+    /// What a line of this kind brings into its account, in minor units: negative where money leaves it. An amount is positive in its kind's direction (G6),
+    /// which is out for an expense and a transfer, and in for the others. None for an amount that has no opposite.
+    #[must_use]
+    pub const fn inflow(self, minor: i64) -> Option<i64> {
+        match self {
+            Self::Expense | Self::Transfer => minor.checked_neg(),
+            Self::Income | Self::Adjustment => Some(minor),
+        }
+    }
+
     /// Whether lines of this kind are spending.
     #[must_use]
     pub const fn is_spending(self) -> bool {

@@ -22,6 +22,9 @@ pub enum AnalyticsError {
     /// The user was told no such thing.
     #[error("the user has no insight of this key")]
     UnknownInsight,
+    /// The user saves for no such thing.
+    #[error("the user has no goal of this name")]
+    UnknownGoal,
     /// A total would leave the range that can be kept.
     #[error("the user's total in this currency would leave its range")]
     TotalOutOfRange(#[from] Overflow),
@@ -55,6 +58,10 @@ impl From<AnalyticsError> for Fault {
             AnalyticsError::UnknownInsight => {
                 let message = "the user has no insight of this key; ListInsights names those that there are";
                 Self::new(Code::NotFound, "UNKNOWN_INSIGHT", message)
+            }
+            AnalyticsError::UnknownGoal => {
+                let message = "the user has no goal of this name; ListGoals names those that there are";
+                Self::new(Code::NotFound, "UNKNOWN_GOAL", message)
             }
             AnalyticsError::TotalOutOfRange(_) => {
                 let message = format!("{error}; no total has moved: correct the amount and publish it again");

@@ -1,7 +1,10 @@
 //! The gRPC API: the only part that knows this service's generated types.
 
+mod breakdown;
 mod budgets;
 mod convert;
+mod events;
+mod goals;
 mod insights;
 mod recurring;
 mod summary;
@@ -174,6 +177,69 @@ impl AnalyticsService for Figures {
         request: Request<api::GetBudgetStatusRequest>,
     ) -> Result<Response<api::GetBudgetStatusResponse>, Status> {
         summary::budget_status(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn get_breakdown(
+        &self,
+        request: Request<api::GetBreakdownRequest>,
+    ) -> Result<Response<api::GetBreakdownResponse>, Status> {
+        breakdown::get(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn record_events(
+        &self,
+        request: Request<api::RecordEventsRequest>,
+    ) -> Result<Response<api::RecordEventsResponse>, Status> {
+        events::record(self, request.into_inner()).await
+    }
+
+    async fn set_goal(
+        &self,
+        request: Request<api::SetGoalRequest>,
+    ) -> Result<Response<api::SetGoalResponse>, Status> {
+        goals::set(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn list_goals(
+        &self,
+        request: Request<api::ListGoalsRequest>,
+    ) -> Result<Response<api::ListGoalsResponse>, Status> {
+        goals::list(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn get_goal(
+        &self,
+        request: Request<api::GetGoalRequest>,
+    ) -> Result<Response<api::GetGoalResponse>, Status> {
+        goals::get(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn remove_goal(
+        &self,
+        request: Request<api::RemoveGoalRequest>,
+    ) -> Result<Response<api::RemoveGoalResponse>, Status> {
+        goals::remove(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn add_contribution(
+        &self,
+        request: Request<api::AddContributionRequest>,
+    ) -> Result<Response<api::AddContributionResponse>, Status> {
+        goals::contribute(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn remove_contribution(
+        &self,
+        request: Request<api::RemoveContributionRequest>,
+    ) -> Result<Response<api::RemoveContributionResponse>, Status> {
+        goals::take_back(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn list_contributions(
+        &self,
+        request: Request<api::ListContributionsRequest>,
+    ) -> Result<Response<api::ListContributionsResponse>, Status> {
+        goals::contributions(self, own(request, |message| &mut message.user_id)?).await
     }
 
     async fn watch_analytics(

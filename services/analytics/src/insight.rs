@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use pathway_finance::{Anomaly, CivilDate, Money, Period, Severity, percent};
+use pathway_finance::{Anomaly, CivilDate, Money, Overflow, Period, Severity, percent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::fact::Line;
+use crate::goal::Goal;
 use crate::ledger::{BudgetPeriod, PACE, Standing};
-use crate::subject::{Budgeted, Purchase, Subject};
+use crate::subject::{Budgeted, Milestone, Purchase, Subject};
 
 /// What a user is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +149,40 @@ impl Insight {
             }),
             resolves: false,
         }
+    }
+
+    /// A milestone that a savings goal has reached (G28). Its key is made of the target, so that a goal which gets a target that it had before tells
+    /// nothing twice.
+    pub(crate) fn milestone(user_id: &str, goal: &Goal, milestone: i64) -> Result<Self, Overflow> {
+        let target = goal.terms.target;
+        let code = target.currency().code();
+        let saved = Money::new(goal.saved()?, target.currency()).to_decimal_string();
+        let (percent, target_text) = (goal.percent()?, target.to_decimal_string());
+        let title = &goal.terms.title;
+        let metadata = facts([
+            ("goal", title.clone()),
+            ("saved", saved.clone()),
+            ("target", target_text.clone()),
+            ("currency", code.to_owned()),
+            ("percent", percent.to_string()),
+            ("milestone", milestone.to_string()),
+        ]);
+        let Goal { name, generation, .. } = goal;
+        let heading = if milestone >= 100 {
+            format!("{title}: the goal is reached")
+        } else {
+            format!("{title}: {milestone}% is saved")
+        };
+        Ok(Self {
+            user_id: user_id.to_owned(),
+            dedup_key: format!("goal:{name}:{generation}:{code}:{}:{milestone}", target.minor()),
+            kind: "goal_milestone".to_owned(),
+            title: heading,
+            message: format!("You have saved {saved} of {target_text} {code} ({percent}%) for {title}."),
+            metadata,
+            subject: Subject::Goal(Milestone { goal: name.clone(), milestone }),
+            resolves: false,
+        })
     }
 
     /// A purchase that stands out (G26), with what it was compared with. `found` is what each detector that sees it says, the one that is told of first;

@@ -7,6 +7,7 @@
 //! (G19). The sums over all of a user's lines are moved first, because they bound every other sum: where they fit, nothing after them can
 //! overflow, and where they do not, nothing has moved.
 
+mod goals;
 mod purchases;
 mod standing;
 
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Fact, Line};
+use crate::goal::{Goal, Reached};
 use crate::insight::{Crossed, Insight};
 
 pub(crate) use purchases::{COMPARED, Moves, PurchasePlace, Purchases, Recent};
@@ -54,6 +56,7 @@ pub(crate) struct Owner {
     /// The day that it is for the user.
     pub(crate) today: CivilDate,
     pub(crate) budgets: Budgets,
+    pub(crate) goals: Vec<Goal>,
 }
 
 /// What is known of everything that a batch touches.
@@ -102,6 +105,12 @@ pub(crate) struct Settled {
     pub(crate) late: HashMap<BudgetPeriod, Totals>,
     pub(crate) insights: Vec<(Uuid, i64, Vec<Insight>)>,
     pub(crate) recent: Vec<(Series, Recent)>,
+    /// What lines come to, of goals that they count towards: users and goals.
+    pub(crate) goals: HashMap<(String, String), i64>,
+    /// The milestones that users' goals have reached.
+    pub(crate) reached: Vec<(String, Goal, Reached)>,
+    /// What users are told of them.
+    pub(crate) milestones: Vec<Insight>,
 }
 
 /// A threshold that has fired.
@@ -166,6 +175,11 @@ impl Ledger {
         }
         let before = known.and_then(Fact::spending).cloned();
         let after = fact.spending();
+        let line_before = known.and_then(|known| known.line.as_ref());
+        let moved = match self.known.moved_goals(&fact.user_id, line_before, fact.line.as_ref()) {
+            Ok(moved) => moved,
+            Err(overflow) => return Ok(Err(overflow.into())),
+        };
         if let Err(overflow) = self.move_purses(&fact.user_id, before.as_ref(), after) {
             return Ok(Err(overflow.into()));
         }
@@ -175,6 +189,7 @@ impl Ledger {
         if let Some(line) = after {
             self.move_line(change, line, Totals::add)?;
         }
+        self.move_goals(change, moved)?;
         let mut insights = self.crossings(change, before.as_ref(), after)?;
         insights.extend(self.anomaly(change, before.as_ref(), after)?);
         self.record(change, &insights);

@@ -40,7 +40,12 @@ impl Book {
     }
 
     fn apply(&mut self, changes: &[Change]) -> Vec<Applied> {
-        let owner = Owner { zone: TimeZone::utc(), today: day(TODAY), budgets: self.budgets.clone() };
+        let owner = Owner {
+            zone: TimeZone::utc(),
+            today: day(TODAY),
+            budgets: self.budgets.clone(),
+            goals: Vec::new(),
+        };
         let mut known = Known { owners: HashMap::from([("u".to_owned(), owner)]), ..Known::default() };
         known.facts = self.facts.clone();
         known.answered = self.answered.clone();

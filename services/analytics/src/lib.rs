@@ -15,6 +15,7 @@
 //!   a crossing or an anomaly is, `pathway_finance` decides.
 //! - `recurring` finds what comes again and what has not come; `sweeper` asks it as time goes by, and `messenger` brings to notifications what it
 //!   finds.
+//! - `goal` is what users save for, and which milestones of it are told.
 //! - `watch` follows the figures of a user.
 //! - `summary` puts periods beside each other and says where a budget stands.
 //! - `store` is the queries, in these words. `follower` brings imported history in from datasync, `closer` closes periods that have ended.
@@ -25,6 +26,7 @@ mod config;
 mod error;
 mod fact;
 mod follower;
+mod goal;
 mod grpc;
 mod insight;
 mod ledger;

@@ -1,5 +1,7 @@
 //! The service: what it is built of, what it does for its callers, and how it runs.
 
+mod goals;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -19,11 +21,11 @@ use crate::fact::Change;
 use crate::follower::Follower;
 use crate::grpc;
 use crate::ledger::Applied;
-use crate::messenger::{Messenger, Outgoing};
+use crate::messenger::Messenger;
 use crate::recurring::RecurringSeries;
 use crate::store::{
-    Budget, ClosedPeriod, ClosedQuestion, ExplainedLine, Explanation, InsightFilter, NewBudgets, Question,
-    Scope, SeriesQuestion, Spending, Store, Told,
+    Breakdown, Budget, By, ClosedPeriod, ClosedQuestion, ExplainedLine, Explanation, InsightFilter,
+    NewBudgets, Question, Scope, SeriesQuestion, Spending, Store, Told,
 };
 use crate::subject::{Purchase, State};
 use crate::summary::{Summary, TrendQuestion, Trends};
@@ -117,7 +119,7 @@ impl Component for Analytics {
         let ways = config.resilience.of(&config.peers.datasync.resilience, "peers.datasync.resilience")?;
         let channel = security.channel(&dialer, "datasync", datasync, ways);
         let follower = Follower::new(channel, figures.clone(), deps.env.rng.clone());
-        let outgoing = Outgoing::default();
+        let outgoing = figures.store.news().clone();
         let sweeper =
             Sweeper::new(figures.store.clone(), figures.clock.clone(), &config.recurring, outgoing.clone());
         let own = &config.peers.notifications.resilience;
@@ -166,6 +168,14 @@ impl Component for Analytics {
 // === impl Figures ===
 
 impl Figures {
+    /// The service over a store, and nothing around it.
+    #[cfg(test)]
+    pub(crate) fn over(store: Store, clock: Clock, default_currency: Currency, heartbeat: Duration) -> Self {
+        let (followed, changed) = (watch::Sender::new(0), broadcast::Sender::new(WAKE_UPS));
+        let closing = CancellationToken::new();
+        Self { store, clock, default_currency, followed, changed, heartbeat, closing }
+    }
+
     /// Applies a batch in one transaction and answers for each change what became of it.
     pub(crate) async fn apply(&self, changes: Vec<Change>) -> Result<Vec<Applied>, AnalyticsError> {
         if changes.is_empty() {
@@ -248,6 +258,11 @@ impl Figures {
         self.store.spending(scope, self.default_currency).await
     }
 
+    /// A period's totals, per account or per merchant.
+    pub(crate) async fn breakdown(&self, scope: Scope, by: By) -> Result<Breakdown, AnalyticsError> {
+        self.store.breakdown(scope, by, self.default_currency).await
+    }
+
     /// Trends over a range.
     pub(crate) async fn trends(&self, question: TrendQuestion) -> Result<Trends, AnalyticsError> {
         self.store.trends(question, self.default_currency).await
@@ -324,7 +339,11 @@ impl Figures {
 
     /// Closes what has ended of some users' budgets; answers how many users that were, at most `most`.
     pub(crate) async fn close_due(&self, most: i64) -> Result<usize, AnalyticsError> {
-        self.store.close_due(most, self.clock.now_us()).await
+        let users = self.store.close_due(most, self.clock.now_us()).await?;
+        let count = users.len();
+        // Another period is under way: those who follow see that its budgets begin anew.
+        self.wake(users);
+        Ok(count)
     }
 
     /// What periods of a user's budgets came to, newest first.

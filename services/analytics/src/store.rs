@@ -1,9 +1,12 @@
 //! The figures in a database, in the domain's words. Each subject has its file, with its types, its statements and its part of [`Store`].
 
 mod batch;
+mod breakdown;
 mod budgets;
 mod closing;
+mod contributions;
 mod explain;
+mod goals;
 mod periods;
 mod purchases;
 mod recurring;
@@ -19,15 +22,19 @@ use tracing::Span;
 use crate::error::AnalyticsError;
 use crate::fact::Change;
 use crate::ledger::Applied;
+use crate::messenger::Outgoing;
 
+pub(crate) use breakdown::{Breakdown, By, Part};
 pub(crate) use budgets::{Budget, NewBudgets, NewLimit, RulesPatch};
 pub(crate) use closing::{ClosedPeriod, ClosedQuestion};
+pub(crate) use contributions::ContributionQuestion;
 pub(crate) use explain::{ExplainedLine, Explanation, Place, Question};
+pub(crate) use goals::GoalQuestion;
 pub(crate) use recurring::{SeriesPlace, SeriesQuestion};
 pub(crate) use spending::{Scope, Spending};
 pub(crate) use told::{InsightFilter, Seen, Told};
 
-const MIGRATIONS: [Migration; 9] = [
+const MIGRATIONS: [Migration; 10] = [
     Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") },
     Migration { number: 2, name: "purchases", sql: include_str!("../migrations/0002_purchases.sql") },
     Migration { number: 3, name: "locality", sql: include_str!("../migrations/0003_locality.sql") },
@@ -37,12 +44,14 @@ const MIGRATIONS: [Migration; 9] = [
     Migration { number: 31, name: "recurring", sql: include_str!("../migrations/0031_recurring.sql") },
     Migration { number: 32, name: "touched", sql: include_str!("../migrations/0032_touched.sql") },
     Migration { number: 33, name: "scan_in_turn", sql: include_str!("../migrations/0033_scan_in_turn.sql") },
+    Migration { number: 34, name: "goals", sql: include_str!("../migrations/0034_goals.sql") },
 ];
 
 /// The figures of all users; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     db: Db,
+    outgoing: Outgoing,
 }
 
 /// The feed of imported history.
@@ -56,12 +65,26 @@ const MOVE_CURSOR: &str = "INSERT INTO cursors (feed, sequence) VALUES ($1, $2)
 
 impl Store {
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::open_with(config, Pages::Small, MIGRATIONS.to_vec()).await? })
+        let db = Db::open_with(config, Pages::Small, MIGRATIONS.to_vec()).await?;
+        Ok(Self { db, outgoing: Outgoing::default() })
     }
 
     /// From now on, tells `telemetry` how it goes.
     pub(crate) fn tell(&self, telemetry: &Telemetry) {
         self.db.tell(telemetry);
+    }
+
+    /// Says when something was put into the outbox.
+    pub(crate) const fn news(&self) -> &Outgoing {
+        &self.outgoing
+    }
+
+    /// What was written, once whoever delivers the outbox knows how much was put into it.
+    fn post<T>(&self, (written, announced): (T, usize)) -> T {
+        if announced > 0 {
+            self.outgoing.wake();
+        }
+        written
     }
 
     /// Whether the store answers.
@@ -76,14 +99,16 @@ impl Store {
         now_us: i64,
     ) -> Result<Vec<Applied>, AnalyticsError> {
         let trace_id = pathway_telemetry::trace_id(&Span::current());
-        self.db
+        let written = self
+            .db
             .write_locking(move |tx| {
-                let applied = batch::apply(tx, &changes, now_us)?;
+                let (applied, announced) = batch::apply(tx, &changes, now_us)?;
                 let insights: Vec<_> = applied.iter().flatten().flatten().collect();
                 told::keep(tx, &insights, &trace_id, now_us)?;
-                Ok(applied)
+                Ok((applied, announced))
             })
-            .await
+            .await;
+        written.map(|written| self.post(written))
     }
 
     /// Applies a run of imported history, and moves the cursor with it.
@@ -95,7 +120,8 @@ impl Store {
     ) -> Result<Vec<Applied>, AnalyticsError> {
         self.db
             .write_locking(move |tx| {
-                let applied = batch::apply(tx, &changes, now_us)?;
+                // History tells nothing, so nothing is announced.
+                let (applied, _) = batch::apply(tx, &changes, now_us)?;
                 tx.execute(MOVE_CURSOR, &[HISTORY.into(), next.into()])?;
                 Ok(applied)
             })
@@ -116,5 +142,7 @@ impl Store {
 
 #[cfg(test)]
 mod asked_tests;
+#[cfg(test)]
+mod goals_tests;
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,8 @@ pub(crate) enum Subject {
     Purchase(Purchase),
     /// What comes again and again.
     Series(Series),
+    /// A milestone of a savings goal.
+    Goal(Milestone),
 }
 
 /// A budget's period, as an insight saw it.
@@ -57,6 +59,14 @@ pub(crate) struct Purchase {
     /// no ids.
     #[serde(default)]
     pub(crate) baseline: Vec<(i64, i64)>,
+}
+
+/// A milestone of a savings goal, as an insight saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Milestone {
+    pub(crate) goal: String,
+    /// In percent of the target.
+    pub(crate) milestone: i64,
 }
 
 /// A series, as an insight saw it.
@@ -102,7 +112,7 @@ impl Subject {
     /// The day that it is about, in days since the epoch, where it is about one.
     pub(crate) fn day(&self) -> Option<i64> {
         match self {
-            Self::Other => None,
+            Self::Other | Self::Goal(_) => None,
             Self::Budget(budget) => Some(budget.start),
             Self::Purchase(purchase) => Some(purchase.day),
             Self::Series(series) => Some(series.day),
@@ -112,7 +122,7 @@ impl Subject {
     /// The lines that it rests on: that which it is about first.
     pub(crate) fn lines(&self) -> Vec<Uuid> {
         match self {
-            Self::Other | Self::Budget(_) => Vec::new(),
+            Self::Other | Self::Budget(_) | Self::Goal(_) => Vec::new(),
             Self::Purchase(purchase) => vec![purchase.record_id],
             Self::Series(series) => series.lines.clone(),
         }
@@ -121,7 +131,7 @@ impl Subject {
     /// What insights that are alike share, with the amount at which this one is. None where there is no like of it.
     pub(crate) fn likeness(&self) -> Option<(String, i64)> {
         match self {
-            Self::Other | Self::Budget(_) => None,
+            Self::Other | Self::Budget(_) | Self::Goal(_) => None,
             Self::Purchase(purchase) => {
                 let Purchase { currency, category, payee, minor, is_high, .. } = purchase;
                 let side = if *is_high { "high" } else { "low" };
@@ -140,7 +150,7 @@ impl Subject {
     /// Whether a user who expects its like at `expected` expects this one too: up to a tenth beyond it, and always where a payment has not come.
     pub(crate) fn is_expected_at(&self, expected: i64) -> bool {
         match self {
-            Self::Other | Self::Budget(_) => false,
+            Self::Other | Self::Budget(_) | Self::Goal(_) => false,
             Self::Purchase(Purchase { minor, is_high: true, .. }) => {
                 i128::from(*minor) * 10 <= i128::from(expected) * 11
             }

@@ -167,3 +167,7 @@ async fn woken(changed: &mut broadcast::Receiver<String>, user_id: &str) -> Resu
         }
     }
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

@@ -2,8 +2,10 @@
 
 mod bench;
 mod breakers;
+mod budget;
 mod deliveries;
 mod figures;
+mod goals;
 mod inspect;
 mod notifications;
 mod push;
@@ -22,6 +24,7 @@ use crate::output::{OUTPUT_CLOSED, Output, print_fault};
 use crate::{commands, up};
 pub use bench::{Bench, BenchHistory, BenchQueries, BenchTransactions};
 pub use breakers::{BreakerVerb, Breakers};
+pub use budget::{Budget, BudgetClosed, BudgetPeriod, BudgetSet, Rollover};
 pub use deliveries::{
     Deliveries, DeliveryAction, Mode, OneWebhook, PreferenceAction, PreferenceSet, Preferences, Preview,
     Rule, State, WebhookAction, Webhooks,
@@ -29,6 +32,7 @@ pub use deliveries::{
 pub use figures::{
     Bucket, Explain, Feedback, InsightAction, InsightState, Insights, Recurring, Summary, Trends,
 };
+pub use goals::{GoalAction, GoalAdd, GoalSet, Goals, OneGoal, Source};
 pub use inspect::{
     DeadLetterAction, DeadLetters, ExecutionAction, Executions, LetterFilter, PathwayAction, Pathways, Place,
     Redrive, Subscribe,
@@ -152,6 +156,8 @@ pub enum Command {
         #[command(subcommand)]
         action: Budget,
     },
+    /// List what a user saves for, with what is saved; set, add, remove.
+    Goals(Goals),
     /// List a user's notifications, oldest first; follow, mark, archive, send.
     Notifications(Notifications),
     /// Show what a user wants to be told, where and when; change it, preview a text.
@@ -277,58 +283,18 @@ pub struct Spending {
     /// The currency, where the user has lines in several.
     #[arg(long)]
     pub currency: Option<String>,
+    /// By account or merchant in place of categories, with income.
+    #[arg(long, value_enum)]
+    pub by: Option<By>,
 }
 
-/// `pathway budget`
-#[derive(Debug, Subcommand)]
-pub enum Budget {
-    /// Set limits; categories that are not named keep theirs.
-    Set(BudgetSet),
-    /// Show the limits and what is spent of them.
-    Show {
-        /// The user.
-        #[arg(long)]
-        user: String,
-    },
-    /// Show what is left of them, and where they will stand at the end of their periods.
-    Status {
-        /// The user.
-        #[arg(long)]
-        user: String,
-    },
-}
-
-/// `pathway budget set`
-#[derive(Debug, Args)]
-pub struct BudgetSet {
-    /// The user.
-    #[arg(long)]
-    pub user: String,
-    /// The currency of the limits.
-    #[arg(long, default_value = "USD")]
-    pub currency: String,
-    /// A category and its limit, such as `groceries=300.00`; may be repeated.
-    #[arg(long = "limit", value_name = "CATEGORY=AMOUNT", required = true)]
-    pub limits: Vec<String>,
-    /// The period of the limits.
-    #[arg(long, value_enum, default_value_t = BudgetPeriod::Month)]
-    pub period: BudgetPeriod,
-    /// The user's IANA time zone, such as `Asia/Kolkata`.
-    #[arg(long)]
-    pub time_zone: Option<String>,
-}
-
-/// The period of a budget.
+/// What spending is shown by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BudgetPeriod {
-    /// Monday to Sunday.
-    Week,
-    /// A calendar month.
-    Month,
-    /// Three calendar months.
-    Quarter,
-    /// A calendar year.
-    Year,
+pub enum By {
+    /// The account that a line is of.
+    Account,
+    /// Who was paid.
+    Merchant,
 }
 
 /// `pathway watch`
@@ -404,18 +370,13 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Subscribe(args) => commands::topics::subscribe(&mesh()?, &out, &args).await,
         Command::Topics => commands::topics::list(&mesh()?, &out).await,
         Command::Spending(args) => commands::spending::run(&mesh()?, &out, &args).await,
-        Command::Budget { action: Budget::Set(args) } => commands::budget::set(&mesh()?, &out, &args).await,
-        Command::Budget { action: Budget::Show { user } } => {
-            commands::budget::show(&mesh()?, &out, &user).await
-        }
-        Command::Budget { action: Budget::Status { user } } => {
-            commands::budget::status(&mesh()?, &out, &user).await
-        }
+        Command::Budget { action } => commands::budget::run(&mesh()?, &out, &action).await,
         Command::Summary(args) => commands::summary::run(&mesh()?, &out, &args).await,
         Command::Trends(args) => commands::trends::run(&mesh()?, &out, &args).await,
         Command::Explain(args) => commands::explain::run(&mesh()?, &out, &args).await,
         Command::Insights(args) => commands::insights::run(&mesh()?, &out, &args).await,
         Command::Recurring(args) => commands::recurring::run(&mesh()?, &out, &args).await,
+        Command::Goals(args) => commands::goals::run(&mesh()?, &out, args).await,
         Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, args).await,
         Command::Preferences(args) => commands::preferences::run(&mesh()?, &out, args).await,
         Command::Webhooks(args) => commands::webhooks::run(&mesh()?, &out, args).await,

@@ -61,6 +61,8 @@ pub struct TopicsSettings {
     pub transactions: String,
     /// The topic of the pathway `notifications`.
     pub notifications: String,
+    /// The topic of the pathway `analytics`.
+    pub analytics: String,
     /// Partitions of each topic.
     pub partitions: i32,
     /// For how many days an event is kept after it was processed; 0 for as long as there is room.

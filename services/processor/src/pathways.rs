@@ -27,6 +27,8 @@ pub(crate) struct Source {
 
 const NOTIFICATIONS: &str = include_str!("../pathways/notifications.yaml");
 const NOTIFICATION_SCHEMA: &str = include_str!("../pathways/notification.schema.json");
+const ANALYTICS: &str = include_str!("../pathways/analytics.yaml");
+const ANALYTICS_SCHEMA: &str = include_str!("../pathways/analytics.schema.json");
 
 /// All that ship.
 fn shipped() -> Vec<Source> {
@@ -39,6 +41,7 @@ fn shipped() -> Vec<Source> {
     vec![
         ships("transactions.yaml", TRANSACTIONS, ("transaction.schema.json", TRANSACTION_SCHEMA)),
         ships("notifications.yaml", NOTIFICATIONS, ("notification.schema.json", NOTIFICATION_SCHEMA)),
+        ships("analytics.yaml", ANALYTICS, ("analytics.schema.json", ANALYTICS_SCHEMA)),
     ]
 }
 
@@ -47,6 +50,7 @@ pub(crate) fn topic_of(definition: &Definition, origin: Origin, names: &TopicsSe
     match (origin, definition.name()) {
         (Origin::Shipped, "transactions") => names.transactions.clone(),
         (Origin::Shipped, "notifications") => names.notifications.clone(),
+        (Origin::Shipped, "analytics") => names.analytics.clone(),
         _ => definition.topic().to_owned(),
     }
 }

@@ -29,8 +29,8 @@ use crate::replays::Replays;
 use crate::retention::Retention;
 use crate::store::Store;
 use crate::tools::{
-    AnalyticsApply, DatasyncWrite, GrpcCall, Home, HttpRequest, NotificationsSend, Publish, Reader, Secrets,
-    SubPathway,
+    AnalyticsApply, AnalyticsRecord, DatasyncWrite, GrpcCall, Home, HttpRequest, NotificationsSend, Publish,
+    Reader, Secrets, SubPathway,
 };
 use crate::workers::Workers;
 
@@ -210,8 +210,9 @@ fn tools(
         .with(Arc::new(Publish(home)))
         .with(Arc::new(GrpcCall::new(dialer, security, &outbound.grpc, resilience)?))
         .with(Arc::new(http))
-        .with(Arc::new(DatasyncWrite::new(datasync, reader)))
-        .with(Arc::new(AnalyticsApply::new(analytics)))
+        .with(Arc::new(DatasyncWrite::new(datasync, reader.clone())))
+        .with(Arc::new(AnalyticsApply::new(analytics.clone())))
+        .with(Arc::new(AnalyticsRecord::new(analytics, reader)))
         .with(Arc::new(NotificationsSend::new(notifications)));
     Ok(tools)
 }

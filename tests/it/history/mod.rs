@@ -254,6 +254,9 @@ impl Delivery<'_> {
                     let spending = services.spending(&name, start, end, currency).await;
                     let expected = self.model.spending(user, month, currency);
                     assert_eq!(model::figures(&spending), expected, "{name}, {month}, {currency}");
+                    let accounts = services.by_account(&name, start, end, currency).await;
+                    let expected = self.model.by_account(user, month, currency);
+                    assert_eq!(accounts, expected, "accounts of {name}, {month}, {currency}");
                     let lines = services.explain(&name, start, end, currency).await;
                     assert_eq!(lines.totals, spending.total);
                     let is_behind = |record: &&pathway_proto::pathway::types::v1::Record| {

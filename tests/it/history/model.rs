@@ -400,6 +400,35 @@ impl Model {
         Figures { categories, total, others: others.map(str::to_owned).collect() }
     }
 
+    /// What each account of a user comes to in a month and currency: gross, refunds, income.
+    pub(super) fn by_account(
+        &self,
+        user: usize,
+        month: &str,
+        currency: &str,
+    ) -> BTreeMap<String, (i64, i64, i64)> {
+        let counts = |(place, _): &(Place, Content)| {
+            !self.splits.contains_key(place) && !self.pairs.contains_key(place)
+        };
+        let whole = self.standing(user).into_iter().filter(counts).map(|(_, line)| line);
+        let parts = self.parts(user).into_iter().map(|(_, part)| part);
+        let mut accounts: BTreeMap<String, (i64, i64, i64)> = BTreeMap::new();
+        for line in whole.chain(parts) {
+            let is_in = line.currency == currency && line.date.starts_with(month);
+            if !is_in || line.kind > 2 {
+                continue;
+            }
+            let (gross, refunds, income) = accounts.entry(line.account.to_owned()).or_default();
+            if line.kind == 2 {
+                *income += line.minor;
+            } else {
+                *gross += line.minor.max(0);
+                *refunds -= line.minor.min(0);
+            }
+        }
+        accounts
+    }
+
     /// The net of a category.
     pub(super) fn net(&self, user: usize, month: &str, currency: &str, category: &str) -> i64 {
         let categories = self.spending(user, month, currency).categories;

@@ -1,6 +1,6 @@
 //! Datasync and analytics in the test's own process, over stores in a directory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use analytics::analytics_service_client::AnalyticsServiceClient;
 use analytics::apply_change_result::Result as Applied;
@@ -228,6 +228,31 @@ impl Services {
             currency_code: currency.to_owned(),
         };
         self.figures.clone().get_spending(request).await.unwrap().into_inner()
+    }
+
+    /// What each account comes to in a period: gross, refunds, income.
+    pub(super) async fn by_account(
+        &self,
+        user_id: &str,
+        start: &str,
+        end: &str,
+        currency: &str,
+    ) -> BTreeMap<String, (i64, i64, i64)> {
+        let request = analytics::GetBreakdownRequest {
+            user_id: user_id.to_owned(),
+            start: Some(date(start)),
+            end: Some(date(end)),
+            currency_code: currency.to_owned(),
+            by: analytics::BreakdownBy::Account.into(),
+        };
+        let parts = self.figures.clone().get_breakdown(request).await.unwrap().into_inner().parts;
+        let minor = |money: Option<&pathway_proto::google::r#type::Money>| from_money(money).unwrap().minor();
+        let part = |part: analytics::BreakdownPart| {
+            let spending = part.spending.unwrap();
+            let (gross, refunds) = (minor(spending.gross.as_ref()), minor(spending.refunds.as_ref()));
+            (part.key, (gross, refunds, minor(part.income.as_ref())))
+        };
+        parts.into_iter().map(part).collect()
     }
 
     pub(super) async fn explain(

@@ -26,6 +26,8 @@ pub(super) struct Held {
     pub(super) records: Vec<pathway_proto::pathway::types::v1::Record>,
     pub(super) notices: Vec<notifications::StoredNotice>,
     pub(super) budgets: Vec<analytics::Budget>,
+    pub(super) goals: Vec<analytics::Goal>,
+    pub(super) contributions: Vec<analytics::GoalContribution>,
     pub(super) webhooks: Vec<notifications::Webhook>,
     pub(super) subscriptions: Vec<notifications::PushSubscription>,
     pub(super) deliveries: Vec<notifications::Delivery>,
@@ -73,9 +75,31 @@ impl Clients {
         self.deliveries.create_push_subscription(browser).await.unwrap();
     }
 
+    /// A savings goal, and what was put aside for it.
+    async fn save(&mut self, user: &str) {
+        let money = |units| Some(Money { currency_code: "USD".to_owned(), units, nanos: 0 });
+        let goal = analytics::SetGoalRequest {
+            user_id: user.to_owned(),
+            title: format!("goa {user}"),
+            target: money(100),
+            ..Default::default()
+        };
+        self.analytics.set_goal(goal).await.unwrap();
+        let add = analytics::AddContributionRequest {
+            user_id: user.to_owned(),
+            goal: format!("goa {user}"),
+            amount: money(10),
+            note: user.to_owned(),
+            ..Default::default()
+        };
+        self.analytics.add_contribution(add).await.unwrap();
+    }
+
     /// Two records by import, two by events that go through the whole mesh, a budget that they exhaust, the notice of that, and where it goes.
+    /// A goal, and what was put aside for it.
     pub(super) async fn store(&mut self, user: &str) {
         self.connect(user).await;
+        self.save(user).await;
         let limit = Some(Money { currency_code: "USD".to_owned(), units: 100, nanos: 0 });
         let limits =
             vec![analytics::BudgetLimit { category: format!("dining {user}"), limit, ..Default::default() }];
@@ -136,6 +160,15 @@ impl Clients {
         let notices = self.notifications.list_notices(list).await.unwrap().into_inner().notices;
         let budgets = analytics::ListBudgetsRequest { user_id: user_id() };
         let budgets = self.analytics.list_budgets(budgets).await.unwrap().into_inner().budgets;
+        let goals = analytics::ListGoalsRequest { user_id: user_id(), ..Default::default() };
+        let goals = self.analytics.list_goals(goals).await.unwrap().into_inner().goals;
+        let parts = analytics::ListContributionsRequest {
+            user_id: user_id(),
+            goal: format!("goa {user}"),
+            ..Default::default()
+        };
+        let contributions =
+            self.analytics.list_contributions(parts).await.unwrap().into_inner().contributions;
         let hooks = notifications::ListWebhooksRequest { user_id: user_id() };
         let webhooks = self.deliveries.list_webhooks(hooks).await.unwrap().into_inner().webhooks;
         let browsers = notifications::ListPushSubscriptionsRequest { user_id: user_id() };
@@ -147,6 +180,8 @@ impl Clients {
             records,
             notices,
             budgets,
+            goals,
+            contributions,
             webhooks,
             subscriptions: browsers.subscriptions,
             deliveries,

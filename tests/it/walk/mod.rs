@@ -84,6 +84,7 @@ async fn no_method_tells_or_changes_anything_of_another_user(url: Option<&str>) 
     let before = clients.held(ASHA).await;
     assert_eq!((before.records.len(), before.notices.len(), before.budgets.len()), (4, 1, 1));
     assert_eq!((before.webhooks.len(), before.subscriptions.len()), (1, 1));
+    assert_eq!((before.goals.len(), before.contributions.len()), (1, 1));
     assert!(!before.deliveries.is_empty() && before.tokens.iter().all(|token| !token.is_empty()));
 
     let ravi = || Some(mesh.credentials(RAVI, ""));
@@ -113,6 +114,7 @@ async fn no_method_tells_or_changes_anything_of_another_user(url: Option<&str>) 
             let ways = before.webhooks.iter().map(|webhook| &webhook.id);
             let ways = ways.chain(before.subscriptions.iter().map(|browser| &browser.id));
             let ways = ways.chain(before.deliveries.iter().map(|delivery| &delivery.id));
+            let ways = ways.chain(before.contributions.iter().map(|part| &part.contribution_id));
             for thing in things.chain(before.notices.iter().map(|notice| &notice.id)).chain(keys).chain(ways)
             {
                 let mut texts = Vec::new();

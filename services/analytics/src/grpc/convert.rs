@@ -16,7 +16,7 @@ use crate::store::{ExplainedLine, Explanation, Place, Question, Scope, Spending}
 /// How long texts may be, in bytes: those that name something are part of an index.
 pub(super) const USER_ID: usize = 256;
 pub(super) const CATEGORY: usize = 256;
-const ACCOUNT: usize = 256;
+pub(super) const ACCOUNT: usize = 256;
 const MERCHANT: usize = 64 * 1024;
 
 /// The places in one question's lines as tokens.

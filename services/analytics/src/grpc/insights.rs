@@ -246,6 +246,13 @@ fn rule(told: &Told) -> String {
                  or more."
                 .to_owned(),
         },
+        Subject::Goal(goal) => format!(
+            "Told once for this target, when what is saved times 100 first reached {} times the milestone of {}. ListContributions has what counts \
+             towards `{}` now, beside its initial value.",
+            fact("target"),
+            goal.milestone,
+            goal.goal
+        ),
         Subject::Other => String::new(),
     }
 }

@@ -9,7 +9,7 @@ use pathway_finance::{CivilDate, Totals};
 use pathway_store::{Tx, Val};
 use uuid::Uuid;
 
-use super::{closing, purchases, rows, told, touched};
+use super::{closing, goals, purchases, rows, told, touched};
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Fact};
 use crate::insight::Insight;
@@ -19,7 +19,7 @@ use crate::ledger::{
 
 const LOCK_OWNER: &str = "INSERT INTO owners (user_id, time_zone, sequence) VALUES ($1, 'UTC', 1)
      ON CONFLICT (user_id) DO UPDATE SET sequence = owners.sequence + 1, unscanned = 1
-     RETURNING time_zone, sequence, watched_until_us, due_at_us";
+     RETURNING time_zone, sequence, watched_until_us, due_at_us, has_goals";
 const REVISIONS: &str =
     "SELECT category, revision, effective_from, minor, currency, time_zone, period_kind, start_day,
      anchor, length_days, thresholds, rollover, pace, members
@@ -57,12 +57,12 @@ const PUT_FIRED: &str = "INSERT INTO crossings
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const PUT_INSIGHTS: &str = "INSERT INTO insights (record_id, version, content) VALUES ($1, $2, $3)";
 
-/// Applies a batch, in order, and answers for each change what became of it.
+/// Applies a batch, in order, and answers for each change what became of it, and how much the outbox has got.
 pub(super) fn apply(
     tx: &mut Tx<'_>,
     changes: &[Change],
     now_us: i64,
-) -> Result<Vec<Applied>, AnalyticsError> {
+) -> Result<(Vec<Applied>, usize), AnalyticsError> {
     let users: BTreeSet<&str> = changes.iter().map(|change| change.fact.user_id.as_str()).collect();
     let (mut known, mut followed) = (Known::default(), BTreeMap::new());
     for user_id in users {
@@ -82,8 +82,10 @@ pub(super) fn apply(
     told::drop_expected(tx, &mut settled.insights, &mut applied)?;
     store(tx, &settled, now_us)?;
     closing::correct(tx, &settled.late, now_us)?;
+    goals::store(tx, &settled.goals, &settled.reached, now_us)?;
+    let announced = told::announce(tx, &settled.milestones.iter().collect::<Vec<_>>(), now_us)?;
     touched::note(tx, &followed, &settled.cells.keys().collect::<Vec<_>>())?;
-    Ok(applied)
+    Ok((applied, announced))
 }
 
 /// A user's row, locked until the transaction ends, with the budgets, and with the transaction's number where somebody follows the user.
@@ -102,7 +104,8 @@ pub(super) fn lock_owner(
     if row.opt_i64(3)?.is_some_and(|due| due <= now_us) {
         closing::close(tx, user_id, &mut budgets, now_us)?;
     }
-    Ok((Owner { zone, today, budgets }, sequence))
+    let goals = if row.bool(4)? { goals::all(tx, user_id)? } else { Vec::new() };
+    Ok((Owner { zone, today, budgets, goals }, sequence))
 }
 
 /// A user's budgets, with what was carried on to the periods under way.

@@ -83,8 +83,7 @@ impl Store {
 /// Sets limits and answers the budgets as they were set, in the order in which they were named.
 fn set(tx: &mut Tx<'_>, new: &NewBudgets, now_us: i64) -> Result<Vec<Budget>, AnalyticsError> {
     let (owner, sequence) = batch::lock_owner(tx, &new.user_id, now_us)?;
-    let followed = sequence.map(|sequence| (new.user_id.clone(), sequence));
-    touched::note(tx, &followed.into_iter().collect(), &[])?;
+    touched::note_nothing(tx, &new.user_id, sequence)?;
     let (zone, mut budgets) = (new.zone.clone().unwrap_or(owner.zone), owner.budgets);
     let kind = if new.has_start { new.kind } else { as_others(new.kind, &budgets) };
     for limit in &new.limits {

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use pathway_finance::{CivilDate, Currency, Money, Period, Rollover, Totals, in_force};
 use pathway_store::{Row, Tx, Val};
 
-use super::{Store, batch, rows};
+use super::{Store, batch, rows, touched};
 use crate::error::AnalyticsError;
 use crate::ledger::{BudgetPeriod, Budgets};
 
@@ -73,15 +73,19 @@ const DUE: &str = "SELECT user_id FROM owners WHERE due_at_us <= $1 ORDER BY due
 // === impl Store ===
 
 impl Store {
-    /// Closes what has ended of some users' budgets, those longest due first; answers how many users that were.
-    pub(crate) async fn close_due(&self, most: i64, now_us: i64) -> Result<usize, AnalyticsError> {
+    /// Closes what has ended of some users' budgets, those longest due first; answers whose.
+    pub(crate) async fn close_due(&self, most: i64, now_us: i64) -> Result<Vec<String>, AnalyticsError> {
         let due = self.db.read(move |tx| due(tx, now_us, most)).await?;
         for user_id in &due {
             let user_id = user_id.clone();
-            let locked = move |tx: &mut Tx<'_>| batch::lock_owner(tx, &user_id, now_us).map(|_| ());
-            self.db.write_locking(locked).await?;
+            self.db
+                .write_locking(move |tx| {
+                    let (_, sequence) = batch::lock_owner(tx, &user_id, now_us)?;
+                    touched::note_nothing(tx, &user_id, sequence)
+                })
+                .await?;
         }
-        Ok(due.len())
+        Ok(due)
     }
 
     /// What periods of a user's budgets came to, newest first.

@@ -84,7 +84,7 @@ fn summary(
 }
 
 /// The day that it is for a user.
-fn today(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<CivilDate, AnalyticsError> {
+pub(super) fn today(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<CivilDate, AnalyticsError> {
     let zone = match tx.query(ZONE, &[user_id.into()])?.first() {
         Some(row) => rows::zone(row.text(0)?)?,
         None => TimeZone::utc(),

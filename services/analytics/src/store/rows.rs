@@ -173,7 +173,8 @@ fn kind_vals(kind: PeriodKind) -> [Val; 4] {
     [Val::I64(code), Val::I64(start.into()), anchor.into(), length.into()]
 }
 
-fn thresholds(text: &str) -> Result<Vec<i64>, AnalyticsError> {
+/// Percentages, joined by commas.
+pub(super) fn thresholds(text: &str) -> Result<Vec<i64>, AnalyticsError> {
     let percents = text.split(',').filter(|text| !text.is_empty()).map(str::parse);
     percents.collect::<Result<_, _>>().map_err(|_| AnalyticsError::Corrupt("threshold"))
 }

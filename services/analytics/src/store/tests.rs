@@ -352,13 +352,13 @@ async fn g20_a_period_closes_by_time_and_a_late_line_corrects_it(scratch: &Scrat
     let zone = Some("Asia/Kolkata");
     store.set_budgets(limits(&[("dining", 10_000)], zone), NOW).await.unwrap();
     told(&store, vec![dining(1, 7000)]).await;
-    assert_eq!(store.close_due(10, noon("2026-11-30")).await.unwrap(), 0);
+    assert_eq!(store.close_due(10, noon("2026-11-30")).await.unwrap(), [""; 0]);
     // Midnight in Kolkata is 18:30 of the day before in UTC.
     let midnight =
         day("2026-11-30").begins_at_us(&TimeZone::utc()).unwrap() + 18 * 3_600_000_000 + 1_800_000_000;
-    assert_eq!(store.close_due(10, midnight - 1).await.unwrap(), 0);
-    assert_eq!(store.close_due(10, midnight).await.unwrap(), 1);
-    assert_eq!(store.close_due(10, midnight).await.unwrap(), 0, "once");
+    assert_eq!(store.close_due(10, midnight - 1).await.unwrap(), [""; 0]);
+    assert_eq!(store.close_due(10, midnight).await.unwrap(), ["u"]);
+    assert_eq!(store.close_due(10, midnight).await.unwrap(), [""; 0], "once");
     let closed = summaries(&store).await;
     assert_eq!(
         (closed.len(), closed[0].period, closed[0].spent.net()),

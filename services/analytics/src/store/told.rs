@@ -136,6 +136,9 @@ pub(super) fn keep(
 
 /// Keeps what users are told and puts it into the outbox, but for what they expect and what they were told before. Answers how much there is to deliver.
 pub(super) fn announce(tx: &mut Tx<'_>, insights: &[&Insight], now_us: i64) -> Result<usize, AnalyticsError> {
+    if insights.is_empty() {
+        return Ok(0);
+    }
     let expected = expected(tx, insights)?;
     let mut new: Vec<&Insight> = Vec::new();
     for insight in insights {

@@ -77,6 +77,16 @@ pub(super) fn note(
     Ok(())
 }
 
+/// Notes a transaction of a user that touched no figure, where the user is followed: its number is given then.
+pub(super) fn note_nothing(
+    tx: &mut Tx<'_>,
+    user_id: &str,
+    sequence: Option<i64>,
+) -> Result<(), AnalyticsError> {
+    let followed = sequence.map(|sequence| (user_id.to_owned(), sequence));
+    note(tx, &followed.into_iter().collect(), &[])
+}
+
 /// Keeps what is touched of a user until an instant.
 fn attend(tx: &mut Tx<'_>, user_id: &str, until_us: i64) -> Result<(), AnalyticsError> {
     tx.execute(ATTEND, &[user_id.into(), until_us.into()])?;

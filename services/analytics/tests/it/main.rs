@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod api;
+mod breakdown;
+mod events;
 mod feed;
 mod follower;
+mod goals;
 mod insights;
 mod recurring;
 mod service;

@@ -1,4 +1,6 @@
-//! `pathway budget set`, `pathway budget show` and `pathway budget status`.
+//! `pathway budget`.
+
+mod closed;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -7,21 +9,33 @@ use pathway_finance::{CivilDate, Money, category_key};
 use pathway_kernel::{Fault, Violation};
 use pathway_proto::google::r#type::Date;
 use pathway_proto::pathway::analytics::v1::{
-    Budget, BudgetLimit, BudgetState, GetBudgetStatusRequest, ListBudgetsRequest, PeriodKind,
+    Budget, BudgetLimit, BudgetState, GetBudgetStatusRequest, ListBudgetsRequest, PeriodKind, Rollover,
     SetBudgetsRequest, set_budget_result,
 };
-use pathway_rpc::{from_item_status, to_money};
+use pathway_rpc::{from_item_status, to_date, to_money};
 use serde_json::{Value, json};
 
-use crate::cli::{BudgetPeriod, BudgetSet};
+use crate::cli::{self, BudgetPeriod, BudgetSet};
 use crate::client::{Mesh, answer, currency, decimal, request};
 use crate::output::{Output, print_fault, table};
 
 const NO_BUDGET: &str = "no budget: `pathway budget set --user U --limit groceries=300.00` makes one";
 
-pub(crate) async fn set(mesh: &Mesh, out: &Output, args: &BudgetSet) -> Result<ExitCode, Fault> {
+pub(crate) async fn run(mesh: &Mesh, out: &Output, action: &cli::Budget) -> Result<ExitCode, Fault> {
+    match action {
+        cli::Budget::Set(args) => set(mesh, out, args).await,
+        cli::Budget::Show { user } => show(mesh, out, user).await,
+        cli::Budget::Status { user } => status(mesh, out, user).await,
+        cli::Budget::Closed(args) => closed::run(mesh, out, args).await,
+    }
+}
+
+async fn set(mesh: &Mesh, out: &Output, args: &BudgetSet) -> Result<ExitCode, Fault> {
     let period_kind = match args.period {
         BudgetPeriod::Week => PeriodKind::Week,
+        BudgetPeriod::TwoWeeks => PeriodKind::TwoWeeks,
+        BudgetPeriod::HalfMonth => PeriodKind::HalfMonth,
+        BudgetPeriod::Days => PeriodKind::Days,
         BudgetPeriod::Month => PeriodKind::Month,
         BudgetPeriod::Quarter => PeriodKind::Quarter,
         BudgetPeriod::Year => PeriodKind::Year,
@@ -31,7 +45,9 @@ pub(crate) async fn set(mesh: &Mesh, out: &Output, args: &BudgetSet) -> Result<E
         limits: limits(args)?,
         period_kind: period_kind.into(),
         time_zone: args.time_zone.clone().unwrap_or_default(),
-        ..SetBudgetsRequest::default()
+        start_day: args.start_day.unwrap_or_default(),
+        anchor: args.anchor.as_deref().map(anchor).transpose()?,
+        length_days: args.days.unwrap_or_default(),
     };
     let response = answer(mesh.analytics.clone().set_budgets(request(message)).await)?;
     let mut budgets = Vec::with_capacity(response.results.len());
@@ -54,7 +70,7 @@ pub(crate) async fn set(mesh: &Mesh, out: &Output, args: &BudgetSet) -> Result<E
     Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-pub(crate) async fn show(mesh: &Mesh, out: &Output, user: &str) -> Result<ExitCode, Fault> {
+async fn show(mesh: &Mesh, out: &Output, user: &str) -> Result<ExitCode, Fault> {
     let message = ListBudgetsRequest { user_id: user.to_owned() };
     let response = answer(mesh.analytics.clone().list_budgets(request(message)).await)?;
     print(out, user, &response.budgets)?;
@@ -62,7 +78,7 @@ pub(crate) async fn show(mesh: &Mesh, out: &Output, user: &str) -> Result<ExitCo
 }
 
 /// Where the budgets stand, and where they will at the end of their periods.
-pub(crate) async fn status(mesh: &Mesh, out: &Output, user: &str) -> Result<ExitCode, Fault> {
+async fn status(mesh: &Mesh, out: &Output, user: &str) -> Result<ExitCode, Fault> {
     let message = GetBudgetStatusRequest { user_id: user.to_owned(), category: String::new() };
     let response = answer(mesh.analytics.clone().get_budget_status(request(message)).await)?;
     let mut entries = Vec::with_capacity(response.budgets.len());
@@ -118,6 +134,20 @@ fn status_text(document: &Value) -> String {
     table(&header, &[2, 3, 4, 5, 6], entries.iter().map(row))
 }
 
+fn anchor(text: &str) -> Result<Date, Fault> {
+    let day = CivilDate::parse(text);
+    day.map(to_date).map_err(|error| Fault::invalid(vec![Violation::new("--anchor", error.to_string())]))
+}
+
+const fn rollover(args: &BudgetSet) -> Rollover {
+    match args.rollover {
+        None => Rollover::Unspecified,
+        Some(cli::Rollover::Off) => Rollover::Off,
+        Some(cli::Rollover::Positive) => Rollover::Positive,
+        Some(cli::Rollover::All) => Rollover::All,
+    }
+}
+
 /// Every `CATEGORY=AMOUNT`, or every one that is wrong.
 fn limits(args: &BudgetSet) -> Result<Vec<BudgetLimit>, Fault> {
     let currency = currency(&args.currency)?;
@@ -133,10 +163,20 @@ fn limits(args: &BudgetSet) -> Result<Vec<BudgetLimit>, Fault> {
             Ok(_) if !keys.insert(key) => violations.push(Violation::new(text, "names its category twice")),
             Ok(limit) => {
                 let (category, limit) = (category.to_owned(), Some(to_money(limit)));
-                limits.push(BudgetLimit { category, limit, ..BudgetLimit::default() });
+                limits.push(BudgetLimit {
+                    category,
+                    limit,
+                    thresholds: args.thresholds.clone(),
+                    rollover: rollover(args).into(),
+                    pace_alert: args.pace,
+                    categories: args.group.clone(),
+                });
             }
             Err(error) => violations.push(Violation::new(text, error.to_string())),
         }
+    }
+    if !args.group.is_empty() && args.limits.len() > 1 {
+        violations.push(Violation::new("--group", "is of one limit: set the others by themselves"));
     }
     if violations.is_empty() { Ok(limits) } else { Err(Fault::invalid(violations)) }
 }
@@ -151,6 +191,16 @@ fn print(out: &Output, user: &str, budgets: &[Budget]) -> Result<(), Fault> {
             "limit": decimal(budget.limit.as_ref(), code)?,
             "spent": decimal(budget.spent.as_ref(), code)?,
             "percent": budget.percent,
+            "available": decimal(budget.available.as_ref(), code)?,
+            "carried": decimal(budget.carried.as_ref(), code)?,
+            "thresholds": budget.thresholds,
+            "rollover": match budget.rollover() {
+                Rollover::Positive => "positive",
+                Rollover::All => "all",
+                Rollover::Off | Rollover::Unspecified => "off",
+            },
+            "pace": budget.pace_alert,
+            "categories": budget.categories,
             "revision": budget.revision,
             "period_start": date(budget.period_start.as_ref()),
             "period_end": date(budget.period_end.as_ref()),

@@ -7,6 +7,7 @@ pub(crate) mod deliveries;
 pub(crate) mod demo;
 pub(crate) mod executions;
 pub(crate) mod explain;
+pub(crate) mod goals;
 pub(crate) mod import;
 pub(crate) mod insights;
 pub(crate) mod notifications;

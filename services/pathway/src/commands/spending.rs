@@ -1,4 +1,6 @@
-//! `pathway spending`: what was spent in a period, by category.
+//! `pathway spending`: what was spent in a period, by category, account or merchant.
+
+mod breakdown;
 
 use std::process::ExitCode;
 
@@ -14,6 +16,9 @@ use crate::output::{Output, table};
 
 pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Spending) -> Result<ExitCode, Fault> {
     let (name, period) = period(args.period.as_deref())?;
+    if let Some(by) = args.by {
+        return breakdown::run(mesh, out, args, by, (&name, period)).await;
+    }
     let message = GetSpendingRequest {
         user_id: args.user.clone(),
         start: Some(to_date(period.start())),

@@ -11,6 +11,8 @@ mod http;
 mod notifications;
 mod pathway;
 mod publish;
+mod record;
+mod stated;
 mod transaction;
 
 use std::time::Duration;
@@ -30,6 +32,7 @@ pub(crate) use http::{HttpRequest, Secrets};
 pub(crate) use notifications::NotificationsSend;
 pub(crate) use pathway::SubPathway;
 pub(crate) use publish::Publish;
+pub(crate) use record::AnalyticsRecord;
 pub(crate) use transaction::Reader;
 
 /// How long a peer may take over a batch.

@@ -10,6 +10,7 @@ mod publishing;
 mod replays;
 mod runs;
 mod service;
+mod stated;
 mod tools;
 mod topics;
 mod web;

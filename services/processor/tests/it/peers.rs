@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) writes: Vec<Vec<datasync::RecordWrite>>,
     /// The changes that analytics was given.
     pub(crate) changes: Vec<RecordChange>,
+    /// What analytics was told by other systems.
+    pub(crate) events: Vec<analytics::AnalyticsEvent>,
     /// The notices that notifications was given.
     pub(crate) notices: Vec<Notice>,
     /// Which peer answers UNAVAILABLE, and how often still.
@@ -213,6 +215,77 @@ impl AnalyticsService for Script {
         &self,
         _: Request<analytics::AwaitChangesRequest>,
     ) -> Result<Response<analytics::AwaitChangesResponse>, Status> {
+        unasked()
+    }
+
+    async fn record_events(
+        &self,
+        request: Request<analytics::RecordEventsRequest>,
+    ) -> Result<Response<analytics::RecordEventsResponse>, Status> {
+        use analytics::record_event_result::Result as Item;
+        self.is_there("analytics")?;
+        let events = request.into_inner().events;
+        let recorded = Some(analytics::recorded_event::Recorded::Limits(1));
+        let outcome = Item::Outcome(analytics::RecordedEvent { recorded });
+        let result = analytics::RecordEventResult { result: Some(outcome) };
+        let results = vec![result; events.len()];
+        self.state().events.extend(events);
+        Ok(Response::new(analytics::RecordEventsResponse { results }))
+    }
+
+    async fn get_breakdown(
+        &self,
+        _: Request<analytics::GetBreakdownRequest>,
+    ) -> Result<Response<analytics::GetBreakdownResponse>, Status> {
+        unasked()
+    }
+
+    async fn set_goal(
+        &self,
+        _: Request<analytics::SetGoalRequest>,
+    ) -> Result<Response<analytics::SetGoalResponse>, Status> {
+        unasked()
+    }
+
+    async fn list_goals(
+        &self,
+        _: Request<analytics::ListGoalsRequest>,
+    ) -> Result<Response<analytics::ListGoalsResponse>, Status> {
+        unasked()
+    }
+
+    async fn get_goal(
+        &self,
+        _: Request<analytics::GetGoalRequest>,
+    ) -> Result<Response<analytics::GetGoalResponse>, Status> {
+        unasked()
+    }
+
+    async fn remove_goal(
+        &self,
+        _: Request<analytics::RemoveGoalRequest>,
+    ) -> Result<Response<analytics::RemoveGoalResponse>, Status> {
+        unasked()
+    }
+
+    async fn add_contribution(
+        &self,
+        _: Request<analytics::AddContributionRequest>,
+    ) -> Result<Response<analytics::AddContributionResponse>, Status> {
+        unasked()
+    }
+
+    async fn remove_contribution(
+        &self,
+        _: Request<analytics::RemoveContributionRequest>,
+    ) -> Result<Response<analytics::RemoveContributionResponse>, Status> {
+        unasked()
+    }
+
+    async fn list_contributions(
+        &self,
+        _: Request<analytics::ListContributionsRequest>,
+    ) -> Result<Response<analytics::ListContributionsResponse>, Status> {
         unasked()
     }
 
