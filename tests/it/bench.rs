@@ -127,3 +127,38 @@ fn a_history_of_a_few_events_is_measured_to_its_end() {
     assert_eq!(document["starts"].as_array().unwrap().len(), 4);
     assert!(document["cost_ratio"].is_number() && is_empty(place.path()));
 }
+
+#[test]
+fn every_question_is_measured_over_a_few_lines() {
+    let place = tempfile::tempdir().unwrap();
+    let run = |more: &[&str]| {
+        let mut command = Command::new(pathway());
+        command.args(["bench", "queries", "--facts", "3000", "--users", "6", "--samples", "5"]);
+        command.args(more).arg("--dir").arg(place.path());
+        // A caller's own settings do not reach the bench's service.
+        command.env("PATHWAY_ANALYTICS__STORE__KIND", "nonsense");
+        Run::from(command.output().unwrap()).succeeded()
+    };
+    let document = run(&["--json"]).json();
+    assert_eq!((&document["facts"], &document["users"]), (&3000.into(), &6.into()));
+    assert!(document["insights"].as_u64().is_some_and(|insights| insights > 0), "{document}");
+    let questions = document["questions"].as_array().unwrap();
+    let names: Vec<&str> = questions.iter().map(|entry| entry["question"].as_str().unwrap()).collect();
+    let all = [
+        "GetSpending",
+        "GetSummary",
+        "ListTrends, days",
+        "ListTrends, year",
+        "GetBudgetStatus",
+        "ListInsights",
+        "Explain",
+    ];
+    assert_eq!(names, all);
+    for entry in questions {
+        let [p50, p99, max] = ["p50_ms", "p99_ms", "max_ms"].map(|key| entry[key].as_f64().unwrap());
+        assert!(0.0 < p50 && p50 <= p99 && p99 <= max, "{entry}");
+    }
+    let text = run(&[]).stdout;
+    assert!(all.iter().all(|name| text.contains(name)), "{text}");
+    assert!(is_empty(place.path()));
+}

@@ -4,6 +4,7 @@
 //! The tests are named after the rules (`g06_refund_lowers_spending`).
 //!
 //! - [`Money`] and [`Currency`]: exact amounts in minor units (G1).
+//! - [`Rate`], [`DayRates`], [`Conversion`]: amounts in another currency (G12).
 //! - [`CivilDate`], [`TimeZone`], [`Period`], [`PeriodKind`]: days and half-open spans of them (G2, G3).
 //! - [`LineKind`], [`Totals`], [`category_key`]: what counts as spending (G5 to G8, G11, G19).
 //! - [`pair_transfers`]: which lines are two legs of one transfer (G9).
@@ -25,6 +26,7 @@ mod identity;
 mod money;
 mod pairing;
 mod period;
+mod rate;
 mod recurring;
 mod totals;
 mod trend;
@@ -41,6 +43,7 @@ pub use identity::{Fingerprints, fingerprint};
 pub use money::{Currency, LARGEST_LINE, Money, MoneyError};
 pub use pairing::{Leg, MOST_DAYS_APART, Pairing, pair_transfers};
 pub use period::{Period, PeriodKind};
+pub use rate::{Conversion, DayRates, Rate, RateError, RatePair};
 pub use recurring::{Cadence, Occurrence, PriceChange, Recurring, payee_key, recurring};
 pub use totals::{LineKind, Overflow, Totals};
 pub use trend::{buckets, change_percent, days, previous, projected};

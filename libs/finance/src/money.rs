@@ -3,6 +3,7 @@
 //! An amount is an integer in its currency's minor unit. It is read from decimal text digit by digit: a float cannot hold 0.10, and what it
 //! holds instead is a wrong total a thousand lines later.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// An ISO 4217 currency.
@@ -65,6 +66,19 @@ impl Currency {
     #[must_use]
     pub fn digits(self) -> u32 {
         self.0.exponent().map_or(0, u32::from)
+    }
+}
+
+// By code.
+impl Ord for Currency {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.code().cmp(other.code())
+    }
+}
+
+impl PartialOrd for Currency {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

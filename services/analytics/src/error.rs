@@ -28,6 +28,9 @@ pub enum AnalyticsError {
     /// A total would leave the range that can be kept.
     #[error("the user's total in this currency would leave its range")]
     TotalOutOfRange(#[from] Overflow),
+    /// An amount would leave the range that can be kept in the currency that was asked for.
+    #[error("the figures in this currency would leave their range")]
+    ConversionOutOfRange,
     /// The clock shows a day that no calendar has.
     #[error("the clock is out of range")]
     Clock(#[from] DateError),
@@ -62,6 +65,10 @@ impl From<AnalyticsError> for Fault {
             AnalyticsError::UnknownGoal => {
                 let message = "the user has no goal of this name; ListGoals names those that there are";
                 Self::new(Code::NotFound, "UNKNOWN_GOAL", message)
+            }
+            AnalyticsError::ConversionOutOfRange => {
+                let message = format!("{error}: ask for a shorter range, or correct a rate (ListRates)");
+                Self::new(Code::OutOfRange, "CONVERSION_OUT_OF_RANGE", message)
             }
             AnalyticsError::TotalOutOfRange(_) => {
                 let message = format!("{error}; no total has moved: correct the amount and publish it again");

@@ -6,7 +6,9 @@ mod convert;
 mod events;
 mod goals;
 mod insights;
+mod rates;
 mod recurring;
+mod reporting;
 mod summary;
 mod watch;
 
@@ -77,7 +79,10 @@ impl AnalyticsService for Figures {
         request: Request<api::GetSpendingRequest>,
     ) -> Result<Response<api::GetSpendingResponse>, Status> {
         let request = own(request, |message| &mut message.user_id)?;
-        let scope = convert::scope(&request).map_err(status)?;
+        let (scope, reporting) = convert::scope(&request).map_err(status)?;
+        if let Some(to) = reporting {
+            return reporting::spending(self, scope, to).await.map(Response::new);
+        }
         let spending = self.spending(scope).await.map_err(status)?;
         Ok(Response::new(convert::spending(spending)))
     }
@@ -133,7 +138,10 @@ impl AnalyticsService for Figures {
         if !request.insight_key.is_empty() {
             return insights::explain(self, request).await;
         }
-        let (question, tokens) = convert::question(request).map_err(status)?;
+        let (question, reporting, tokens) = convert::question(request).map_err(status)?;
+        if let Some(to) = reporting {
+            return reporting::explain(self, question, &tokens, to).await.map(Response::new);
+        }
         explain_page(self, question, &tokens).await.map(Response::new)
     }
 
@@ -240,6 +248,20 @@ impl AnalyticsService for Figures {
         request: Request<api::ListContributionsRequest>,
     ) -> Result<Response<api::ListContributionsResponse>, Status> {
         goals::contributions(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn set_rates(
+        &self,
+        request: Request<api::SetRatesRequest>,
+    ) -> Result<Response<api::SetRatesResponse>, Status> {
+        rates::set(self, request.into_inner()).await
+    }
+
+    async fn list_rates(
+        &self,
+        request: Request<api::ListRatesRequest>,
+    ) -> Result<Response<api::ListRatesResponse>, Status> {
+        rates::list(self, request.into_inner()).await
     }
 
     async fn watch_analytics(

@@ -18,6 +18,7 @@
 //! - `goal` is what users save for, and which milestones of it are told.
 //! - `watch` follows the figures of a user.
 //! - `summary` puts periods beside each other and says where a budget stands.
+//! - `reporting` makes figures over several currencies, by stored rates.
 //! - `store` is the queries, in these words. `follower` brings imported history in from datasync, `closer` closes periods that have ended.
 //! - `grpc` is the only part that knows this service's generated types.
 
@@ -32,6 +33,7 @@ mod insight;
 mod ledger;
 mod messenger;
 mod recurring;
+mod reporting;
 mod service;
 mod store;
 mod subject;

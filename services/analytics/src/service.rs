@@ -59,7 +59,7 @@ pub struct Deps {
 /// What the service does for its callers; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Figures {
-    store: Store,
+    pub(crate) store: Store,
     clock: Clock,
     default_currency: Currency,
     /// How far this process has followed imported history: wakes those who wait, who then read the store.

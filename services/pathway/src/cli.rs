@@ -9,6 +9,7 @@ mod goals;
 mod inspect;
 mod notifications;
 mod push;
+mod rates;
 mod replays;
 
 use std::net::SocketAddr;
@@ -39,6 +40,7 @@ pub use inspect::{
 };
 pub use notifications::{Chosen, NoticeSend, NotificationAction, Notifications};
 pub use push::{Push, PushAction};
+pub use rates::{RateAction, Rates, RatesImport, RatesList, RatesSet};
 pub use replays::{ReplayAction, ReplayStart, Replays};
 
 /// Pathway: a real-time event backbone for personal-finance applications.
@@ -150,6 +152,8 @@ pub enum Command {
     Insights(Insights),
     /// List what comes again and again: subscriptions, bills, pay.
     Recurring(Recurring),
+    /// List the rates of exchange; set or import them.
+    Rates(Rates),
     /// Set or show a user's budget.
     Budget {
         /// What to do with it.
@@ -286,6 +290,9 @@ pub struct Spending {
     /// By account or merchant in place of categories, with income.
     #[arg(long, value_enum)]
     pub by: Option<By>,
+    /// Lines in all currencies, converted to this one by the stored rates of their days.
+    #[arg(long = "in", value_name = "CURRENCY", conflicts_with_all = ["currency", "by"])]
+    pub reporting: Option<String>,
 }
 
 /// What spending is shown by.
@@ -377,6 +384,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Insights(args) => commands::insights::run(&mesh()?, &out, &args).await,
         Command::Recurring(args) => commands::recurring::run(&mesh()?, &out, &args).await,
         Command::Goals(args) => commands::goals::run(&mesh()?, &out, args).await,
+        Command::Rates(args) => commands::rates::run(&mesh()?, &out, args).await,
         Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, args).await,
         Command::Preferences(args) => commands::preferences::run(&mesh()?, &out, args).await,
         Command::Webhooks(args) => commands::webhooks::run(&mesh()?, &out, args).await,

@@ -226,6 +226,7 @@ impl Services {
             start: Some(date(start)),
             end: Some(date(end)),
             currency_code: currency.to_owned(),
+            ..analytics::GetSpendingRequest::default()
         };
         self.figures.clone().get_spending(request).await.unwrap().into_inner()
     }

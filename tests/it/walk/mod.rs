@@ -21,9 +21,11 @@ const ASHA: &str = "asha-canary";
 /// Who would like to know.
 const RAVI: &str = "ravi";
 /// Methods for users that are about no user in particular, with what they tell.
-const ABOUT_NOBODY: [&str; 3] = [
+const ABOUT_NOBODY: [&str; 4] = [
     // How far imports have been counted, whoever made them.
     "/pathway.analytics.v1.AnalyticsService/AwaitChanges",
+    // Rates of exchange, which are the same for all.
+    "/pathway.analytics.v1.AnalyticsService/ListRates",
     // The texts that everybody gets, and a public key.
     "/pathway.notifications.v1.PreferencesService/PreviewNotice",
     "/pathway.notifications.v1.DeliveriesService/GetPushKey",

@@ -603,6 +603,161 @@ impl InsightFeedback {
         }
     }
 }
+/// What one of a currency was worth in another on a day.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExchangeRate {
+    /// The currency that is priced, ISO 4217. Required.
+    #[prost(string, tag = "1")]
+    pub base_currency_code: ::prost::alloc::string::String,
+    /// The currency that it is priced in, ISO 4217. Required.
+    #[prost(string, tag = "2")]
+    pub quote_currency_code: ::prost::alloc::string::String,
+    /// The day whose lines are converted by it. Required.
+    #[prost(message, optional, tag = "3")]
+    pub date: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// Decimal text such as `1.0845`: above zero, at most 12 digits, of which at most 12 fractional. Required.
+    #[prost(string, tag = "4")]
+    pub rate: ::prost::alloc::string::String,
+    /// Who says so, such as `ECB`, at most 64 bytes. Required.
+    #[prost(string, tag = "5")]
+    pub source: ::prost::alloc::string::String,
+}
+/// Rates to store.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetRatesRequest {
+    /// At most 4096, each day of a pair once. Where one is not valid, none is stored. A rate that is stored already is corrected.
+    #[prost(message, repeated, tag = "1")]
+    pub rates: ::prost::alloc::vec::Vec<ExchangeRate>,
+}
+/// What became of rates.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetRatesResponse {
+    /// How many were new.
+    #[prost(int32, tag = "1")]
+    pub added: i32,
+    /// How many corrected one that was stored.
+    #[prost(int32, tag = "2")]
+    pub corrected: i32,
+    /// How many were stored already as they are.
+    #[prost(int32, tag = "3")]
+    pub unchanged: i32,
+}
+/// Which rates.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRatesRequest {
+    /// Only of this currency, if given.
+    #[prost(string, tag = "1")]
+    pub base_currency_code: ::prost::alloc::string::String,
+    /// Only in this currency, if given.
+    #[prost(string, tag = "2")]
+    pub quote_currency_code: ::prost::alloc::string::String,
+    /// Only of this day or later, if given.
+    #[prost(message, optional, tag = "3")]
+    pub start: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// Only of days before this one, if given.
+    #[prost(message, optional, tag = "4")]
+    pub end: ::core::option::Option<super::super::super::google::r#type::Date>,
+    /// At most this many; 0 means 100, the largest is 1000.
+    #[prost(int32, tag = "5")]
+    pub page_size: i32,
+    /// From the previous page; empty for the first.
+    #[prost(string, tag = "6")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of rates.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRatesResponse {
+    /// Newest day first, then by base and quote.
+    #[prost(message, repeated, tag = "1")]
+    pub rates: ::prost::alloc::vec::Vec<ExchangeRate>,
+    /// For the next page; empty at the end.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Sums of lines of one currency.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CurrencySums {
+    /// Gross spending: the sum of purchases.
+    #[prost(message, optional, tag = "1")]
+    pub gross: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// The sum of refunds, positive.
+    #[prost(message, optional, tag = "2")]
+    pub refunds: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// Gross less refunds.
+    #[prost(message, optional, tag = "3")]
+    pub net: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// Income.
+    #[prost(message, optional, tag = "4")]
+    pub income: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// How many lines.
+    #[prost(int64, tag = "5")]
+    pub count: i64,
+}
+/// How figures in one reporting currency came about. Every line is converted by a rate of its own day, rounded half to even to the smallest unit, and then
+/// added; a day without a rate borrows none.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Reporting {
+    /// The other currencies whose lines are in the figures, by code.
+    #[prost(message, repeated, tag = "1")]
+    pub converted: ::prost::alloc::vec::Vec<ConvertedCurrency>,
+    /// The currencies with lines that are not, because their days have no rate, by code.
+    #[prost(message, repeated, tag = "2")]
+    pub unconverted: ::prost::alloc::vec::Vec<UnconvertedCurrency>,
+}
+/// A currency whose lines were converted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConvertedCurrency {
+    /// Its code.
+    #[prost(string, tag = "1")]
+    pub currency_code: ::prost::alloc::string::String,
+    /// The lines as they are.
+    #[prost(message, optional, tag = "2")]
+    pub own: ::core::option::Option<CurrencySums>,
+    /// The same in the reporting currency.
+    #[prost(message, optional, tag = "3")]
+    pub reported: ::core::option::Option<CurrencySums>,
+    /// The first day whose rate was used.
+    #[prost(message, optional, tag = "4")]
+    pub first_rate_date: ::core::option::Option<
+        super::super::super::google::r#type::Date,
+    >,
+    /// The last day whose rate was used.
+    #[prost(message, optional, tag = "5")]
+    pub last_rate_date: ::core::option::Option<
+        super::super::super::google::r#type::Date,
+    >,
+    /// Whose rates they were.
+    #[prost(string, repeated, tag = "6")]
+    pub sources: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A currency with lines that could not be converted.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UnconvertedCurrency {
+    /// Its code.
+    #[prost(string, tag = "1")]
+    pub currency_code: ::prost::alloc::string::String,
+    /// The lines as they are. They are in no other figure of the answer.
+    #[prost(message, optional, tag = "2")]
+    pub own: ::core::option::Option<CurrencySums>,
+    /// The days that have such lines and no rate, earliest first, at most 31 of them.
+    #[prost(message, repeated, tag = "3")]
+    pub missing_dates: ::prost::alloc::vec::Vec<
+        super::super::super::google::r#type::Date,
+    >,
+    /// How many such days there are.
+    #[prost(int32, tag = "4")]
+    pub missing_days: i32,
+}
+/// How one line was converted.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LineConversion {
+    /// The line in the reporting currency.
+    #[prost(message, optional, tag = "1")]
+    pub amount: ::core::option::Option<super::super::super::google::r#type::Money>,
+    /// The rates of its day that were used: one, or two over a third currency. A rate may have been used the other way round.
+    #[prost(message, repeated, tag = "2")]
+    pub rates: ::prost::alloc::vec::Vec<ExchangeRate>,
+}
 /// A subscription, a bill, or pay: lines of one payee and currency that keep a distance, at least three of them.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RecurringSeries {
@@ -778,9 +933,12 @@ pub struct GetSpendingRequest {
     /// The day after the last. Required.
     #[prost(message, optional, tag = "3")]
     pub end: ::core::option::Option<super::super::super::google::r#type::Date>,
-    /// ISO 4217. Empty: the currency of the user's budget, else that of most lines.
+    /// ISO 4217: only lines in this currency. Empty: the currency of the user's budget, else that of most lines.
     #[prost(string, tag = "4")]
     pub currency_code: ::prost::alloc::string::String,
+    /// ISO 4217, in place of `currency_code`: lines in all currencies, converted to this one by the stored rates of their days.
+    #[prost(string, tag = "5")]
+    pub reporting_currency_code: ::prost::alloc::string::String,
 }
 /// Sums of one set of expense lines. Net is gross less refunds and may be below zero.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -820,9 +978,12 @@ pub struct GetSpendingResponse {
     /// By net, largest first, then by name.
     #[prost(message, repeated, tag = "3")]
     pub categories: ::prost::alloc::vec::Vec<CategorySpending>,
-    /// Other currencies in which the user has lines in this period.
+    /// Other currencies in which the user has lines in this period. Empty where a reporting currency was asked for.
     #[prost(string, repeated, tag = "4")]
     pub other_currency_codes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How the figures were converted. Absent unless a reporting currency was asked for.
+    #[prost(message, optional, tag = "5")]
+    pub reporting: ::core::option::Option<Reporting>,
 }
 /// Which breakdown.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1115,6 +1276,9 @@ pub struct ExplainRequest {
     /// An insight's key, in place of a period, category and currency: what was told is explained.
     #[prost(string, tag = "8")]
     pub insight_key: ::prost::alloc::string::String,
+    /// As in GetSpending.
+    #[prost(string, tag = "9")]
+    pub reporting_currency_code: ::prost::alloc::string::String,
 }
 /// The lines that make up a number.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1134,9 +1298,12 @@ pub struct ExplainResponse {
     /// The insight that is explained, with its budget's revision and its trace. Absent for a number.
     #[prost(message, optional, tag = "5")]
     pub insight: ::core::option::Option<Insight>,
+    /// How the sums were converted. Absent unless a reporting currency was asked for.
+    #[prost(message, optional, tag = "6")]
+    pub reporting: ::core::option::Option<Reporting>,
 }
 /// One line behind a number.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainedLine {
     /// The record in datasync.
     #[prost(string, tag = "1")]
@@ -1156,6 +1323,10 @@ pub struct ExplainedLine {
     /// Who was paid. May be empty.
     #[prost(string, tag = "6")]
     pub merchant: ::prost::alloc::string::String,
+    /// How it was converted. Absent where no reporting currency was asked for, where the line is in that currency, and where its day has no rate: then
+    /// its amount is in another currency, and it is not in the sums.
+    #[prost(message, optional, tag = "7")]
+    pub conversion: ::core::option::Option<LineConversion>,
 }
 /// Which trend.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1181,6 +1352,9 @@ pub struct ListTrendsRequest {
     /// As in GetSpending.
     #[prost(string, tag = "7")]
     pub currency_code: ::prost::alloc::string::String,
+    /// As in GetSpending.
+    #[prost(string, tag = "8")]
+    pub reporting_currency_code: ::prost::alloc::string::String,
 }
 /// Trends over one range.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1191,6 +1365,9 @@ pub struct ListTrendsResponse {
     /// The total first where it was asked for, then by category.
     #[prost(message, repeated, tag = "2")]
     pub trends: ::prost::alloc::vec::Vec<Trend>,
+    /// How the figures were converted. Absent unless a reporting currency was asked for.
+    #[prost(message, optional, tag = "3")]
+    pub reporting: ::core::option::Option<Reporting>,
 }
 /// One line of a chart: a point for each bucket of the range, also where nothing was spent.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1236,6 +1413,9 @@ pub struct GetSummaryRequest {
     /// As in GetSpending.
     #[prost(string, tag = "4")]
     pub currency_code: ::prost::alloc::string::String,
+    /// As in GetSpending. The answer names no limits then: a budget counts the lines of its own currency only.
+    #[prost(string, tag = "5")]
+    pub reporting_currency_code: ::prost::alloc::string::String,
 }
 /// A period in figures, beside the one before it and the budgets.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1255,9 +1435,15 @@ pub struct GetSummaryResponse {
     /// By net, largest first, then by name. Those of both periods and of budgets.
     #[prost(message, repeated, tag = "5")]
     pub categories: ::prost::alloc::vec::Vec<CategorySummary>,
-    /// Other currencies in which the user has lines in the period.
+    /// Other currencies in which the user has lines in the period. Empty where a reporting currency was asked for.
     #[prost(string, repeated, tag = "6")]
     pub other_currency_codes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How the figures of the period were converted. Absent unless a reporting currency was asked for.
+    #[prost(message, optional, tag = "7")]
+    pub reporting: ::core::option::Option<Reporting>,
+    /// How those of the period before were.
+    #[prost(message, optional, tag = "8")]
+    pub previous_reporting: ::core::option::Option<Reporting>,
 }
 /// The figures of one period.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2358,6 +2544,60 @@ pub mod analytics_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Stores rates of exchange. What is answered in a reporting currency follows at once; no budget, no alert and no closed period does.
+        pub async fn set_rates(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetRatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetRatesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.analytics.v1.AnalyticsService/SetRates",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("pathway.analytics.v1.AnalyticsService", "SetRates"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The rates of exchange that are stored, newest first. They are everybody's.
+        pub async fn list_rates(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRatesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.analytics.v1.AnalyticsService/ListRates",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("pathway.analytics.v1.AnalyticsService", "ListRates"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Follows a user's figures of a period: as they are, then each change. A client that was cut off goes on after its last mark.
         pub async fn watch_analytics(
             &mut self,
@@ -2569,6 +2809,22 @@ pub mod analytics_service_server {
             request: tonic::Request<super::RecordEventsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RecordEventsResponse>,
+            tonic::Status,
+        >;
+        /// Stores rates of exchange. What is answered in a reporting currency follows at once; no budget, no alert and no closed period does.
+        async fn set_rates(
+            &self,
+            request: tonic::Request<super::SetRatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetRatesResponse>,
+            tonic::Status,
+        >;
+        /// The rates of exchange that are stored, newest first. They are everybody's.
+        async fn list_rates(
+            &self,
+            request: tonic::Request<super::ListRatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRatesResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchAnalytics method.
@@ -3659,6 +3915,96 @@ pub mod analytics_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RecordEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.analytics.v1.AnalyticsService/SetRates" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetRatesSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::SetRatesRequest>
+                    for SetRatesSvc<T> {
+                        type Response = super::SetRatesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetRatesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::set_rates(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetRatesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.analytics.v1.AnalyticsService/ListRates" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRatesSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::ListRatesRequest>
+                    for ListRatesSvc<T> {
+                        type Response = super::ListRatesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRatesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::list_rates(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRatesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

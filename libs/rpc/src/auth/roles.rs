@@ -90,6 +90,9 @@ const TABLE: [(&str, &[(&str, Access)]); 10] = [
             ("RemoveContribution", Own),
             ("ListContributions", Own),
             ("WatchAnalytics", Own),
+            ("SetRates", Operate),
+            // Rates are everybody's.
+            ("ListRates", Own),
         ],
     ),
     (

@@ -8,6 +8,7 @@ use pathway_proto::pathway::types::v1 as types;
 use pathway_rpc::{Pages, from_date, from_money, to_date, to_money};
 use uuid::Uuid;
 
+use super::reporting;
 use crate::error::AnalyticsError;
 use crate::fact::{Change, Fact, Line};
 use crate::insight::Insight;
@@ -26,13 +27,14 @@ pub(super) struct PageToken(Pages);
 // === impl PageToken ===
 
 impl PageToken {
-    pub(super) fn of(question: &Question) -> Self {
+    pub(super) fn of(question: &Question, reporting: Option<Currency>) -> Self {
         let Scope { user_id, period, currency } = &question.scope;
         let (start, end) = (period.start().to_string(), period.end().to_string());
         let currency = currency.map(Currency::code).unwrap_or_default();
         // A category's key is never `*`.
         let category = question.category.as_deref().unwrap_or("*");
-        Self(Pages::of("Explain", &[user_id, &start, &end, currency, category]))
+        let reporting = reporting.map(Currency::code).unwrap_or_default();
+        Self(Pages::of("Explain", &[user_id, &start, &end, currency, category, reporting]))
     }
 
     /// The token of the page after this line.
@@ -127,13 +129,16 @@ pub(super) fn bucket(category: &str) -> String {
     if key.is_empty() { UNCATEGORIZED.to_owned() } else { key }
 }
 
-/// Which spending.
-pub(super) fn scope(request: &api::GetSpendingRequest) -> Result<Scope, AnalyticsError> {
+/// Which spending, and in which currency it is reported.
+pub(super) fn scope(request: &api::GetSpendingRequest) -> Result<(Scope, Option<Currency>), AnalyticsError> {
     let mut check = Check::default();
     let (start, end) = (request.start.as_ref(), request.end.as_ref());
     let scope = checked_scope(&mut check, &request.user_id, (start, end), &request.currency_code);
+    let codes = (&*request.reporting_currency_code, &*request.currency_code);
+    let reporting = reporting::currency(&mut check, codes);
     check.done()?;
-    scope.ok_or_else(|| AnalyticsError::invalid("end", "must be after the first day"))
+    let scope = scope.ok_or_else(|| AnalyticsError::invalid("end", "must be after the first day"))?;
+    Ok((scope, reporting))
 }
 
 /// A currency that was asked for; none for the user's own.
@@ -164,11 +169,15 @@ pub(super) fn checked_scope(
     Some(Scope { user_id: user_id.to_owned(), period: period?, currency })
 }
 
-/// Which number to explain, one line more than the page has, and what makes the token of the next page.
-pub(super) fn question(request: api::ExplainRequest) -> Result<(Question, PageToken), AnalyticsError> {
+/// Which number to explain, one line more than the page has; in which currency it is reported; what makes the token of the next page.
+pub(super) fn question(
+    request: api::ExplainRequest,
+) -> Result<(Question, Option<Currency>, PageToken), AnalyticsError> {
     let mut check = Check::default();
     let (start, end) = (request.start.as_ref(), request.end.as_ref());
     let scope = checked_scope(&mut check, &request.user_id, (start, end), &request.currency_code);
+    let codes = (&*request.reporting_currency_code, &*request.currency_code);
+    let reporting = reporting::currency(&mut check, codes);
     let limit = check.page_size("page_size", request.page_size, 100, 1000) + 1;
     if let Some(category) = &request.category {
         check.text("category", category, CATEGORY);
@@ -177,9 +186,9 @@ pub(super) fn question(request: api::ExplainRequest) -> Result<(Question, PageTo
     let scope = scope.ok_or_else(|| AnalyticsError::invalid("end", "must be after the first day"))?;
     let category = request.category.map(|category| bucket(&category));
     let mut question = Question { scope, category, after: None, limit };
-    let token = PageToken::of(&question);
+    let token = PageToken::of(&question, reporting);
     question.after = token.read(&request.page_token)?;
-    Ok((question, token))
+    Ok((question, reporting, token))
 }
 
 /// What a user should be told.
@@ -220,6 +229,7 @@ pub(super) fn spending(spending: Spending) -> api::GetSpendingResponse {
         total: Some(totals(spending.total, currency)),
         categories: categories.collect(),
         other_currency_codes: spending.others,
+        reporting: None,
     }
 }
 
@@ -252,6 +262,7 @@ pub(super) fn explanation(
         rule,
         next_page_token,
         insight: None,
+        reporting: None,
     }
 }
 
@@ -264,5 +275,6 @@ pub(super) fn line_of(explained: ExplainedLine) -> api::ExplainedLine {
         category: explained.line.category,
         amount: Some(to_money(explained.line.amount)),
         merchant: explained.line.merchant,
+        conversion: None,
     }
 }

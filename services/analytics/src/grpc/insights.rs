@@ -70,6 +70,7 @@ pub(super) async fn explain(
         ("end", request.end.is_some()),
         ("category", request.category.is_some()),
         ("currency_code", !request.currency_code.is_empty()),
+        ("reporting_currency_code", !request.reporting_currency_code.is_empty()),
     ];
     for (field, is_given) in other {
         check.note(field, is_given.then_some("must be absent where an insight is named, which has its own"));
@@ -183,7 +184,7 @@ fn budget_question(
         if budget.members.is_empty() { std::slice::from_ref(&budget.category) } else { &budget.members };
     let category = Some(members.join(","));
     let mut question = Question { scope, category, after: None, limit: limit + 1 };
-    let tokens = PageToken::of(&question);
+    let tokens = PageToken::of(&question, None);
     question.after = tokens.read(page_token)?;
     Ok((question, tokens))
 }

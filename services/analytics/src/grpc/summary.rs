@@ -12,6 +12,7 @@ use pathway_rpc::{status, to_date, to_money};
 use tonic::{Response, Status};
 
 use super::convert::{self, CATEGORY, USER_ID};
+use super::reporting;
 use crate::error::AnalyticsError;
 use crate::service::Figures;
 use crate::summary::{BudgetStatus, CategoryLine, Level, PeriodFigures, TrendQuestion, Wanted};
@@ -26,9 +27,15 @@ pub(super) async fn trends(
     figures: &Figures,
     request: api::ListTrendsRequest,
 ) -> Result<Response<api::ListTrendsResponse>, Status> {
-    let question = trend_question(&request).map_err(status)?;
+    let (question, to) = trend_question(&request).map_err(status)?;
     let buckets = question.buckets.clone();
-    let trends = figures.trends(question).await.map_err(status)?;
+    let (trends, reported) = match to {
+        None => (figures.trends(question).await.map_err(status)?, None),
+        Some(to) => {
+            let (trends, reported) = figures.reported_trends(question, to).await.map_err(status)?;
+            (trends, Some(reporting::reporting(reported, to)))
+        }
+    };
     let currency = trends.currency;
     let total = match trends.total {
         Some((spending, income)) => {
@@ -45,7 +52,11 @@ pub(super) async fn trends(
         points: buckets.iter().zip(points).map(|(bucket, totals)| point(*bucket, totals, currency)).collect(),
     };
     let trends = total.into_iter().chain(trends.categories.into_iter().map(of_category)).collect();
-    Ok(Response::new(api::ListTrendsResponse { currency_code: currency.code().to_owned(), trends }))
+    Ok(Response::new(api::ListTrendsResponse {
+        currency_code: currency.code().to_owned(),
+        trends,
+        reporting: reported,
+    }))
 }
 
 /// A period beside the one before it and the budgets.
@@ -56,6 +67,8 @@ pub(super) async fn summary(
     let refused = |error: AnalyticsError| status(error);
     let is_open = request.start.is_none() && request.end.is_none();
     let mut check = Check::default();
+    let codes = (&*request.reporting_currency_code, &*request.currency_code);
+    let to = reporting::currency(&mut check, codes);
     let (user_id, period, currency) = if is_open {
         check.required("user_id", &request.user_id, USER_ID);
         let currency = convert::currency(&mut check, &request.currency_code);
@@ -69,7 +82,14 @@ pub(super) async fn summary(
             scope.ok_or_else(|| refused(AnalyticsError::invalid("end", "must be after the first day")))?;
         (scope.user_id, Some(scope.period), scope.currency)
     };
-    let summary = figures.summary(user_id, period, currency).await.map_err(status)?;
+    let (summary, reported) = match to {
+        None => (figures.summary(user_id, period, currency).await.map_err(status)?, None),
+        Some(to) => {
+            let (summary, both) = figures.reported_summary(user_id, period, to).await.map_err(status)?;
+            (summary, Some(both.map(|reported| reporting::reporting(reported, to))))
+        }
+    };
+    let (reporting, previous_reporting) = reported.map(|[now, before]| (now, before)).unzip();
     let code = summary.current.spending.currency;
     Ok(Response::new(api::GetSummaryResponse {
         currency_code: code.code().to_owned(),
@@ -78,6 +98,8 @@ pub(super) async fn summary(
         change_percent: summary.change_percent(),
         categories: summary.categories().into_iter().map(|line| category_line(line, code)).collect(),
         other_currency_codes: summary.current.spending.others,
+        reporting,
+        previous_reporting,
     }))
 }
 
@@ -111,8 +133,13 @@ pub(super) async fn budget_status(
     Ok(Response::new(api::GetBudgetStatusResponse { budgets }))
 }
 
-fn trend_question(request: &api::ListTrendsRequest) -> Result<TrendQuestion, AnalyticsError> {
+/// Which trends, and in which currency they are reported.
+fn trend_question(
+    request: &api::ListTrendsRequest,
+) -> Result<(TrendQuestion, Option<Currency>), AnalyticsError> {
     let mut check = Check::default();
+    let codes = (&*request.reporting_currency_code, &*request.currency_code);
+    let to = reporting::currency(&mut check, codes);
     let span = (request.start.as_ref(), request.end.as_ref());
     let scope = convert::checked_scope(&mut check, &request.user_id, span, &request.currency_code);
     let kind = match api::TrendBucket::try_from(request.bucket) {
@@ -146,7 +173,7 @@ fn trend_question(request: &api::ListTrendsRequest) -> Result<TrendQuestion, Ana
         )
     };
     match (scope, cut.flatten()) {
-        (Some(scope), Some(buckets)) => Ok(TrendQuestion { scope, buckets, wanted }),
+        (Some(scope), Some(buckets)) => Ok((TrendQuestion { scope, buckets, wanted }, to)),
         _ => Err(AnalyticsError::invalid("end", "must be after the first day")),
     }
 }

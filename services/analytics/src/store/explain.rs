@@ -1,7 +1,7 @@
 //! The lines behind a number, and behind what a user was told.
 
 use pathway_finance::{Currency, Totals};
-use pathway_store::{Tx, Val};
+use pathway_store::{Row, Tx, Val};
 use uuid::Uuid;
 
 use super::batch::FIND_FACT;
@@ -57,7 +57,7 @@ const LINES_TOTALS: &str = concat!(
     lines_of!(),
     " AND ($6 = 1 OR REPLACE(',' || $5 || ',', ',' || category || ',', '') <> ',' || $5 || ',')"
 );
-const LINES: &str = concat!(
+pub(super) const LINES: &str = concat!(
     "SELECT record_id, version, kind, minor, currency, category, day, merchant, account ",
     lines_of!(),
     " AND ($6 = 1 OR REPLACE(',' || $5 || ',', ',' || category || ',', '') <> ',' || $5 || ',') AND (day, record_id) < ($7, $8) ORDER BY day DESC, record_id DESC LIMIT $9"
@@ -65,6 +65,13 @@ const LINES: &str = concat!(
 const COMPARED: &str = "SELECT record_id, version, kind, minor, currency, category, day, merchant, account FROM facts
      WHERE user_id = $1 AND currency = $2 AND day >= $3 AND day <= $4 AND category = $5 AND deleted = 0 AND kind = 1 AND minor > 0
      ORDER BY day DESC, record_id DESC";
+
+// === impl Place ===
+
+impl Place {
+    /// Before all lines.
+    pub(super) const FIRST: Self = Self { day: i64::MAX, record_id: Uuid::max() };
+}
 
 // === impl Store ===
 
@@ -117,17 +124,16 @@ fn explain(tx: &mut Tx<'_>, question: &Question, default: Currency) -> Result<Ex
     ];
     let sums = tx.query(LINES_TOTALS, &key)?;
     let totals = rows::totals(sums.first().ok_or(AnalyticsError::Corrupt("sum"))?, 0)?;
-    let after = question.after.unwrap_or(Place { day: i64::MAX, record_id: Uuid::max() });
+    let after = question.after.unwrap_or(Place::FIRST);
     key.extend([Val::from(after.day), after.record_id.into_bytes().into(), question.limit.into()]);
-    let mut lines = Vec::new();
-    for row in tx.query(LINES, &key)? {
-        lines.push(ExplainedLine {
-            record_id: Uuid::from_bytes(row.id(0)?),
-            version: row.i64(1)?,
-            line: rows::line(&row, 2)?,
-        });
-    }
+    let lines = tx.query(LINES, &key)?.iter().map(line).collect::<Result<_, _>>()?;
     Ok(Explanation { currency, totals, lines })
+}
+
+/// A row of [`LINES`].
+pub(super) fn line(row: &Row) -> Result<ExplainedLine, AnalyticsError> {
+    let (record_id, version) = (Uuid::from_bytes(row.id(0)?), row.i64(1)?);
+    Ok(ExplainedLine { record_id, version, line: rows::line(row, 2)? })
 }
 
 /// A user's lines by their records, in the order of these; without those that count no more.

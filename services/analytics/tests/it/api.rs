@@ -96,9 +96,13 @@ async fn a_limit_is_refused_alone_and_a_period_as_a_whole() {
         start: Some(date("2026-11-02")),
         end: Some(date("2026-11-01")),
         currency_code: "XX".to_owned(),
+        reporting_currency_code: "YY".to_owned(),
     };
     let fault = from_status(service.client.clone().get_spending(backwards).await.unwrap_err());
-    assert_eq!(fields(&fault), ["end", "currency_code"]);
+    assert_eq!(
+        fields(&fault),
+        ["end", "currency_code", "reporting_currency_code", "reporting_currency_code"]
+    );
     service.stop().await;
 }
 

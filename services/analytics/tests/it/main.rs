@@ -8,6 +8,7 @@ mod feed;
 mod follower;
 mod goals;
 mod insights;
+mod rates;
 mod recurring;
 mod service;
 mod summary;

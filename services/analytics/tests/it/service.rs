@@ -124,7 +124,7 @@ pub(crate) async fn spending(client: &Client, user: &str) -> api::GetSpendingRes
         user_id: user.to_owned(),
         start: Some(date("2026-11-01")),
         end: Some(date("2026-12-01")),
-        currency_code: String::new(),
+        ..api::GetSpendingRequest::default()
     };
     client.clone().get_spending(request).await.unwrap().into_inner()
 }

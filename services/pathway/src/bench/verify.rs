@@ -37,6 +37,7 @@ pub(super) async fn first_difference(
                 start: Some(to_date(span.0)),
                 end: Some(to_date(span.1)),
                 currency_code: CURRENCY.to_owned(),
+                ..GetSpendingRequest::default()
             };
             let spending = answer(mesh.analytics.clone().get_spending(request(message)).await)?;
             let mut answered: BTreeMap<String, Sums> = BTreeMap::new();

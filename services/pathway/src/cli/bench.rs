@@ -52,7 +52,7 @@ pub struct BenchHistory {
 /// `pathway bench queries`
 #[derive(Debug, Args)]
 pub struct BenchQueries {
-    /// How many lines are stored.
+    /// How many lines are stored, over a year; a user has as many as the others.
     #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     pub facts: u64,
     /// Of how many users they are.

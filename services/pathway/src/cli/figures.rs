@@ -76,6 +76,9 @@ pub struct Summary {
     /// The currency, where the user has lines in several.
     #[arg(long)]
     pub currency: Option<String>,
+    /// Lines in all currencies, converted to this one by the stored rates of their days.
+    #[arg(long = "in", value_name = "CURRENCY", conflicts_with = "currency")]
+    pub reporting: Option<String>,
 }
 
 /// `pathway trends`
@@ -99,6 +102,9 @@ pub struct Trends {
     /// The currency, where the user has lines in several.
     #[arg(long)]
     pub currency: Option<String>,
+    /// Lines in all currencies, converted to this one by the stored rates of their days.
+    #[arg(long = "in", value_name = "CURRENCY", conflicts_with = "currency")]
+    pub reporting: Option<String>,
 }
 
 /// What a trend is cut into.
@@ -136,6 +142,9 @@ pub struct Explain {
     /// The currency, where the user has lines in several.
     #[arg(long, conflicts_with = "insight")]
     pub currency: Option<String>,
+    /// Lines in all currencies, converted to this one by the stored rates of their days.
+    #[arg(long = "in", value_name = "CURRENCY", conflicts_with_all = ["currency", "insight"])]
+    pub reporting: Option<String>,
     /// An insight's key, as `pathway insights` lists it.
     #[arg(long, value_name = "KEY")]
     pub insight: Option<String>,

@@ -45,8 +45,8 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Demo) -> Result<ExitCo
     if !out.is_json() {
         line(&format!("published {} events of {}'s last two months\n", report.accepted, args.user))?;
         let period = Some(format!("{:04}-{:02}", today.year(), today.month()));
-        spending::run(mesh, out, &Spending { user: args.user.clone(), period, currency: None, by: None })
-            .await?;
+        let asked = Spending { user: args.user.clone(), period, currency: None, reporting: None, by: None };
+        spending::run(mesh, out, &asked).await?;
         line("\nwhat followed:")?;
     }
     let (notices, unread) = notifications::list(mesh, &args.user, 0).await?;

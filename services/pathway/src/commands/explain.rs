@@ -8,8 +8,8 @@ use pathway_rpc::to_date;
 use serde_json::{Value, json};
 
 use super::budget::date;
-use super::insights;
 use super::spending::period;
+use super::{insights, reporting};
 use crate::cli::Explain;
 use crate::client::{Mesh, answer, decimal, request};
 use crate::output::{Output, table};
@@ -25,6 +25,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Explain) -> Result<Exi
         end: span.as_ref().map(|(_, span)| to_date(span.end())),
         category: args.category.clone(),
         currency_code: args.currency.clone().unwrap_or_default(),
+        reporting_currency_code: args.reporting.clone().unwrap_or_default(),
         insight_key: args.insight.clone().unwrap_or_default(),
         ..api::ExplainRequest::default()
     };
@@ -54,7 +55,10 @@ fn document(
     let code = totals.net.as_ref().map_or_else(|| "USD".to_owned(), |net| net.currency_code.clone());
     let mut entries = Vec::with_capacity(lines.len());
     for line in lines {
+        let own = line.amount.as_ref().map_or(&*code, |amount| &*amount.currency_code);
         entries.push(json!({
+            "currency": own,
+            "conversion": line.conversion.as_ref().map(reporting::conversion).transpose()?,
             "date": date(line.date.as_ref()),
             "category": line.category,
             "amount": decimal(line.amount.as_ref(), &code)?,
@@ -63,6 +67,8 @@ fn document(
             "version": line.version,
         }));
     }
+    let reported = answered.reporting.as_ref();
+    let reported = reported.map(|reporting| reporting::document(reporting, &code)).transpose()?;
     Ok(json!({
         "user": user,
         "currency": code,
@@ -73,6 +79,7 @@ fn document(
         "rule": answered.rule,
         "insight": answered.insight.as_ref().map(insights::document),
         "lines": entries,
+        "reporting": reported,
     }))
 }
 
@@ -89,8 +96,18 @@ fn text(document: &Value) -> String {
     }
     text.push_str(&format!("{}\n\n", cell(document, "rule")));
     let lines = document["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let row = |line: &Value| ["date", "category", "merchant", "amount"].map(|key| cell(line, key)).to_vec();
-    text.push_str(&table(&["date", "category", "merchant", "amount"], &[3], lines.iter().map(row)));
+    let is_reported = !document["reporting"].is_null();
+    let row = |line: &Value| {
+        let mut row = ["date", "category", "merchant", "amount"].map(|key| cell(line, key)).to_vec();
+        if is_reported {
+            row.push(cell(line, "currency"));
+            row.extend(reporting::conversion_cells(line, &document["currency"]));
+        }
+        row
+    };
+    let header = ["date", "category", "merchant", "amount", "", "counts as", "by"];
+    let header = if is_reported { &header[..] } else { &header[..4] };
+    text.push_str(&table(header, &[3, 5], lines.iter().map(row)));
     let [net, gross, refunds] = ["net", "gross", "refunds"].map(|key| cell(document, key));
     let (count, code) = (&document["count"], cell(document, "currency"));
     text.push_str(&format!("\n{count} lines: {gross} less {refunds} refunded is {net} {code}"));
@@ -98,5 +115,5 @@ fn text(document: &Value) -> String {
     if count.as_u64().is_some_and(|count| count > u64::try_from(shown).unwrap_or(u64::MAX)) {
         text.push_str(&format!("\nthe newest {shown} are shown: --limit N shows more"));
     }
-    text
+    text + &reporting::text(&document["reporting"])
 }

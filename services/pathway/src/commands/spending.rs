@@ -10,6 +10,7 @@ use pathway_proto::pathway::analytics::v1::{GetSpendingRequest, GetSpendingRespo
 use pathway_rpc::to_date;
 use serde_json::{Map, Value, json};
 
+use super::reporting;
 use crate::cli::Spending;
 use crate::client::{Mesh, answer, decimal, request};
 use crate::output::{Output, table};
@@ -24,6 +25,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Spending) -> Result<Ex
         start: Some(to_date(period.start())),
         end: Some(to_date(period.end())),
         currency_code: args.currency.clone().unwrap_or_default(),
+        reporting_currency_code: args.reporting.clone().unwrap_or_default(),
     };
     let spending = answer(mesh.analytics.clone().get_spending(request(message)).await)?;
     let document = document(&args.user, &name, &spending)?;
@@ -66,6 +68,9 @@ fn document(user: &str, period: &str, spending: &GetSpendingResponse) -> Result<
         "total": totals(spending.total.as_ref().unwrap_or(&empty), code)?,
         "categories": categories,
     });
+    if let Some(reporting) = &spending.reporting {
+        document["reporting"] = reporting::document(reporting, code)?;
+    }
     if !spending.other_currency_codes.is_empty() {
         document["other_currencies"] = json!(spending.other_currency_codes);
     }
@@ -104,5 +109,5 @@ fn text(document: &Value) -> String {
         let names: Vec<&str> = others.iter().filter_map(Value::as_str).collect();
         text.push_str(&format!("\nalso in {}: ask with --currency", names.join(", ")));
     }
-    text
+    text + &reporting::text(&document["reporting"])
 }

@@ -8,6 +8,7 @@ use pathway_rpc::to_date;
 use serde_json::{Value, json};
 
 use super::budget::date;
+use super::reporting;
 use super::spending::period;
 use crate::cli::Summary;
 use crate::client::{Mesh, answer, decimal, request};
@@ -20,6 +21,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Summary) -> Result<Exi
         start: span.as_ref().map(|(_, span)| to_date(span.start())),
         end: span.as_ref().map(|(_, span)| to_date(span.end())),
         currency_code: args.currency.clone().unwrap_or_default(),
+        reporting_currency_code: args.reporting.clone().unwrap_or_default(),
     };
     let summary = answer(mesh.analytics.clone().get_summary(request(message)).await)?;
     let document = document(&args.user, &summary)?;
@@ -42,9 +44,14 @@ fn document(user: &str, summary: &api::GetSummaryResponse) -> Result<Value, Faul
             "limit_percent": line.limit_percent,
         }));
     }
+    let reported = |of: &Option<api::Reporting>| {
+        of.as_ref().map(|reporting| reporting::document(reporting, code)).transpose()
+    };
     Ok(json!({
         "user": user,
         "currency": code,
+        "reporting": reported(&summary.reporting)?,
+        "previous_reporting": reported(&summary.previous_reporting)?,
         "period": period_document(summary.period.as_ref(), code)?,
         "previous": period_document(summary.previous.as_ref(), code)?,
         "change_percent": summary.change_percent,
@@ -105,6 +112,11 @@ fn text(document: &Value) -> String {
         document["other_currencies"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if !others.is_empty() {
         text.push_str(&format!("\nalso in {}: ask with --currency", others.join(", ")));
+    }
+    text.push_str(&reporting::text(&document["reporting"]));
+    let before = reporting::text(&document["previous_reporting"]);
+    if !before.is_empty() {
+        text.push_str(&format!("\nbefore:{before}"));
     }
     text
 }

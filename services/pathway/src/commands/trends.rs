@@ -9,6 +9,7 @@ use pathway_rpc::{from_money, to_date};
 use serde_json::{Value, json};
 
 use super::budget::date;
+use super::reporting;
 use super::spending::period;
 use crate::cli::{Bucket, Trends};
 use crate::client::{Mesh, answer, decimal, request};
@@ -35,6 +36,7 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Trends) -> Result<Exit
         categories: args.category.clone(),
         by_category: args.categories,
         currency_code: args.currency.clone().unwrap_or_default(),
+        reporting_currency_code: args.reporting.clone().unwrap_or_default(),
     };
     let answered = answer(mesh.analytics.clone().list_trends(request(message)).await)?;
     let document = document(&args.user, &answered)?;
@@ -75,7 +77,9 @@ fn document(user: &str, answered: &api::ListTrendsResponse) -> Result<Value, Fau
         let name = (!trend.category.is_empty()).then_some(&trend.category);
         trends.push(json!({"category": name, "sparkline": sparkline(&spent), "points": points}));
     }
-    Ok(json!({"user": user, "currency": code, "trends": trends}))
+    let reporting = answered.reporting.as_ref();
+    let reporting = reporting.map(|reporting| reporting::document(reporting, code)).transpose()?;
+    Ok(json!({"user": user, "currency": code, "trends": trends, "reporting": reporting}))
 }
 
 /// A bar for each amount, as a part of the largest. Nothing, and less than nothing, is the lowest.
@@ -100,14 +104,15 @@ fn text(document: &Value) -> String {
     };
     let title = format!("{}, spent in {}", cell(document, "user"), cell(document, "currency"));
     let overview = table(&["", "trend", "latest"], &[2], trends.iter().map(row));
-    let [trend] = trends.as_slice() else { return format!("{title}\n{overview}") };
+    let reported = reporting::text(&document["reporting"]);
+    let [trend] = trends.as_slice() else { return format!("{title}\n{overview}{reported}") };
     let is_total = trend["category"].is_null();
     let points = list(&trend["points"]).into_iter().map(|point| {
         let keys: &[&str] = if is_total { &["start", "spent", "income", "net"] } else { &["start", "spent"] };
         keys.iter().map(|key| cell(&point, key)).collect()
     });
     let header: &[&str] = if is_total { &["from", "spent", "income", "net"] } else { &["from", "spent"] };
-    format!("{title}\n{overview}\n\n{}", table(header, &[1, 2, 3], points))
+    format!("{title}\n{overview}\n\n{}{reported}", table(header, &[1, 2, 3], points))
 }
 
 #[cfg(test)]

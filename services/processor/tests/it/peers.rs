@@ -338,6 +338,20 @@ impl AnalyticsService for Script {
         unasked()
     }
 
+    async fn set_rates(
+        &self,
+        _: Request<analytics::SetRatesRequest>,
+    ) -> Result<Response<analytics::SetRatesResponse>, Status> {
+        unasked()
+    }
+
+    async fn list_rates(
+        &self,
+        _: Request<analytics::ListRatesRequest>,
+    ) -> Result<Response<analytics::ListRatesResponse>, Status> {
+        unasked()
+    }
+
     async fn list_recurring(
         &self,
         _: Request<analytics::ListRecurringRequest>,
