@@ -1,5 +1,8 @@
 //! What the command line owes to whoever sits before it, or scripts it.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use pathway_testkit::{Layout, Services};
 use serde_json::{Value, json};
 
@@ -124,7 +127,9 @@ fn what_failed_is_found_shown_tried_and_goes_on_where_it_stopped() {
     assert_eq!((&planned["accepted"], &planned["key"]), (&json!(true), &json!("u")));
     assert_eq!(planned["nodes"][0]["plan"], "runs");
 
-    let _ = services.pathway(&["publish", "odd", "--data", &event("1"), "--wait"]);
+    // Accepted, and then failed for good: whoever waits is told by the exit code, too.
+    let waited = services.pathway(&["publish", "odd", "--data", &event("1"), "--wait"]).failed();
+    assert!(waited.stdout.contains("accepted 1, refused 0\nfailed 1 for good"), "{}", waited.stdout);
     let run = services.pathway(&[
         "executions",
         "--key",
@@ -140,6 +145,17 @@ fn what_failed_is_found_shown_tried_and_goes_on_where_it_stopped() {
     let tree = services.pathway(&["executions", "show", id]).succeeded().stdout;
     assert!(tree.contains("└─ ✓ update (datasync.write) succeeded"), "{tree}");
     assert!(tree.contains("   └─ ✗ tell (notifications.send) failed INVALID_ARGUMENT"), "{tree}");
+
+    let _ = services.pathway(&["publish", "odd", "--data", &event("2"), "--wait"]).failed();
+    let few = services.pathway(&["dead-letters", "--limit", "1"]).succeeded().stdout;
+    assert!(few.contains("1 of 2 are shown"), "{few}");
+    let all = services.pathway(&["dead-letters", "--limit", "2"]).succeeded().stdout;
+    assert!(!all.contains("are shown"), "{all}");
+    let few = services.pathway(&["executions", "--failed", "--limit", "1"]).succeeded().stdout;
+    assert!(few.contains("1 are shown, the newest"), "{few}");
+    let first = services.pathway(&["dead-letters", "--json"]).succeeded().json();
+    let second = first["dead_letters"][0]["id"].as_str().unwrap();
+    let _ = services.pathway(&["dead-letters", "discard", second, "--reason", "a test"]).succeeded();
 
     let groups = services.pathway(&["dead-letters", "groups", "--json"]).succeeded().json();
     assert_eq!((&groups["groups"][0]["count"], &groups["groups"][0]["node"]), (&json!(1), &json!("tell")));
@@ -211,4 +227,82 @@ fn an_operator_sees_and_sets_the_breakers_of_every_layout() {
         let run = services.pathway(&["breakers", "trip", "processor/nobody"]).failed();
         assert!(run.stderr.contains("no breaker"), "{}", run.stderr);
     }
+}
+
+#[test]
+fn breakers_are_shown_of_the_services_that_answer() {
+    let mut services = Services::start(Layout::Mesh);
+    services.kill("analytics");
+    let run = services.pathway(&["breakers", "--json"]).failed();
+    let listed = run.json();
+    let targets = listed["breakers"].as_array().unwrap().iter().map(|one| one["target"].as_str().unwrap());
+    assert!(targets.clone().any(|target| target.starts_with("processor/")), "{listed}");
+    assert_eq!(listed["unanswered"][0]["server"], services.url("analytics"));
+    assert!(run.stderr.contains(&services.url("analytics")), "{}", run.stderr);
+
+    // Whoever follows them hears of the others, and of that one once it is there again.
+    let mut command = services.pathway_command(&["breakers", "watch", "--json"]);
+    let mut watch = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut next_of =
+        |service: &str| lines.by_ref().find(|line| line.contains(&format!("\"{service}/"))).map(|_| ());
+    assert_eq!(next_of("processor"), Some(()));
+    services.restart("analytics");
+    assert_eq!(next_of("analytics"), Some(()));
+    let _ = services.pathway(&["breakers", "trip", "processor/datasync"]).succeeded();
+    assert_eq!(next_of("processor"), Some(()));
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+}
+
+#[test]
+fn where_nobody_is_there_one_clear_line_says_so() {
+    let mut services = Services::start(Layout::AllInOne);
+    services.kill("pathway");
+    let data = event("1");
+    for args in [
+        vec!["topics"],
+        vec!["watch"],
+        vec!["breakers", "watch"],
+        vec!["publish", "transactions", "--data", &data],
+    ] {
+        let run = services.pathway(&args).failed();
+        assert_eq!(run.stdout, "", "{args:?}: nothing was done, so nothing is reported");
+        let lines: Vec<&str> = run.stderr.lines().collect();
+        assert!(lines[0].starts_with("error: nobody answers"), "{args:?}: {}", run.stderr);
+        assert!(lines[1].contains("pathway up") && lines[1].contains("--server"), "{args:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn https_where_no_tls_is_spoken_is_told_what_to_do() {
+    let services = Services::start(Layout::AllInOne);
+    let server = services.url("processor").replace("http://", "https://");
+    let run = services.pathway(&["topics", "--server", &server]).failed();
+    assert!(run.stderr.contains("`http://`"), "{}", run.stderr);
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_no_failure() {
+    let services = Services::start(Layout::Mesh);
+    // Whoever was to read has gone before anything is written: the pipe is closed.
+    let closed = || {
+        let mut reader = std::process::Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+        let pipe = reader.stdin.take().unwrap();
+        reader.wait().unwrap();
+        Stdio::from(pipe)
+    };
+    for args in [["topics", "--json"], ["pathways", "--json"], ["executions", "--help"]] {
+        let code = services.pathway_command(&args).stdout(closed()).status().unwrap();
+        assert_eq!(code.code(), Some(0), "{args:?}");
+    }
+    let refused = ["publish", "transactions", "--data", "{}"];
+    for args in [&["dead-letters", "show", "nothing"][..], &refused, &["nonsense"]] {
+        let mut command = services.pathway_command(args);
+        let code = command.stdout(closed()).stderr(closed()).status().unwrap().code();
+        assert!(matches!(code, Some(0..=2)), "{args:?}: {code:?}");
+    }
+    let mut processor = services.command("processor");
+    let code = processor.arg("--print-config").stdout(closed()).stderr(closed()).status().unwrap();
+    assert_eq!(code.code(), Some(0));
 }

@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use jsonschema::error::ValidationErrorKind;
 use pathway_kernel::{Backoff, Code, Fault, Violation};
 use pathway_resilience::BreakerConfig;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::check;
+use crate::Tools;
+use crate::check::{self, types::Parts};
 use crate::expression::{Expression, Scope};
 use crate::journal::OnUnknown;
 use crate::template::Template;
@@ -119,8 +121,16 @@ impl Definition {
     /// Reads and checks a YAML file. `schemas` answers the JSON Schema that a `$ref` names.
     ///
     /// # Errors
-    /// Every mistake, with its code, path and hint.
+    /// Every mistake that can be found without the tools, with its code, path and hint. [`Pathway::parse`](crate::Pathway::parse) finds them all.
     pub fn parse(yaml: &str, schemas: &dyn Fn(&str) -> Option<Value>) -> Result<Self, Vec<DefinitionError>> {
+        Self::read(yaml, schemas, None)
+    }
+
+    pub(crate) fn read(
+        yaml: &str,
+        schemas: &dyn Fn(&str) -> Option<Value>,
+        tools: Option<&Tools>,
+    ) -> Result<Self, Vec<DefinitionError>> {
         let whole = |code, message, hint: &str| {
             vec![DefinitionError { code, path: String::new(), message, hint: hint.to_owned() }]
         };
@@ -131,7 +141,7 @@ impl Definition {
         // The reader bounds depth and aliases, and refuses a key that is there twice.
         let value: Value = serde_saphyr::from_str(yaml)
             .map_err(|error| whole("INVALID_YAML", error.to_string(), "mend the YAML"))?;
-        check::definition(&value, schemas)
+        check::definition(&value, schemas, tools)
     }
 
     /// Its name.
@@ -171,6 +181,16 @@ impl Definition {
     #[must_use]
     pub const fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// What its tools are checked against.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts {
+            key: Some(&self.key),
+            schema: self.schema.as_ref(),
+            nodes: &self.nodes,
+            output: self.output.as_ref(),
+        }
     }
 
     /// The key that keeps an event in order with others.
@@ -229,11 +249,20 @@ fn violation(error: &jsonschema::ValidationError<'_>) -> Violation {
     let mut field = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
     // Without the value: it may be long, and it is the user's.
     let mut description = error.masked().to_string();
-    // A missing field is told at the object; the caller looks for it under its own name.
-    if let jsonschema::error::ValidationErrorKind::Required { property } = error.kind() {
-        let name = property.as_str().unwrap_or_default();
-        field = if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
-        "is missing".clone_into(&mut description);
+    match error.kind() {
+        // A missing field is told at the object; the caller looks for it under its own name.
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            field = if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
+            "is missing".clone_into(&mut description);
+        }
+        // The validator names two of them and counts the others.
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<String> =
+                options.as_array().into_iter().flatten().map(ToString::to_string).collect();
+            description = format!("must be one of {}", options.join(", "));
+        }
+        _ => {}
     }
     if field.is_empty() {
         "data".clone_into(&mut field);

@@ -202,7 +202,9 @@ impl Tools {
         }
     }
 
-    pub(crate) const fn breakers(&self) -> &Breakers {
+    /// The breakers of the nodes that have one, and of the process that runs them.
+    #[must_use]
+    pub const fn breakers(&self) -> &Breakers {
         &self.breakers
     }
 

@@ -19,7 +19,9 @@ pub enum DateError {
     #[error("is not a day of the calendar: write it like 2026-11-03")]
     NotADate,
     /// It is neither a date nor an instant.
-    #[error("is neither a date like 2026-11-03 nor an instant like 2026-11-03T18:30:00+05:30")]
+    #[error(
+        "is neither a date like 2026-11-03 nor a time like 2026-11-03T18:30 or 2026-11-03T18:30:00+05:30"
+    )]
     NotAnInstant,
     /// It lies outside of the years that are kept.
     #[error("is out of range: years 1 to 9999")]
@@ -176,19 +178,16 @@ impl TimeZone {
     }
 }
 
-/// Reads a date, a date with a time of no zone (the day counts, the time does not), or an RFC 3339 instant, which is converted once with the owner's zone; the instant (microseconds since the Unix epoch) is kept
-/// beside the date (G2).
+/// Reads a date; a date with a time of no zone, of which the day counts; or an RFC 3339 instant, which is converted once with the owner's zone and kept
+/// (microseconds since the Unix epoch) beside the date (G2). Either time may leave out its seconds.
 ///
 /// # Errors
-/// Where it is neither.
+/// Where it is none of them.
 pub fn parse_when(text: &str, zone: &TimeZone) -> Result<(CivilDate, Option<i64>), DateError> {
     if !text.contains(['T', 't', ' ']) {
         return Ok((CivilDate::parse(text)?, None));
     }
-    let (is_time, has_offset) = shape(text);
-    if !is_time {
-        return Err(DateError::NotAnInstant);
-    }
+    let has_offset = shape(text).ok_or(DateError::NotAnInstant)?;
     if !has_offset {
         // A time of nobody's zone is no instant; the day that it names is the civil date.
         let local: civil::DateTime = text.parse().map_err(|_| DateError::NotAnInstant)?;
@@ -199,16 +198,27 @@ pub fn parse_when(text: &str, zone: &TimeZone) -> Result<(CivilDate, Option<i64>
     Ok((CivilDate::from_instant_us(us, zone)?, Some(us)))
 }
 
-/// Whether a text has the shape of RFC 3339, but for the offset, and whether it has that too. The shape is narrower than what can be parsed: no basic
-/// form, no signed years, no zone's name.
-fn shape(text: &str) -> (bool, bool) {
-    let bytes = text.as_bytes();
-    let separators = [(4, b"-".as_slice()), (7, b"-"), (10, b"Tt "), (13, b":"), (16, b":")];
-    let shaped = separators.iter().all(|(at, any)| bytes.get(*at).is_some_and(|byte| any.contains(byte)));
-    let offset = matches!(bytes, [.., b'Z' | b'z'] | [.., b'+' | b'-', _, _, b':', _, _]);
-    let is_local = bytes.iter().skip(11).all(|byte| byte.is_ascii_digit() || b":.".contains(byte));
-    let is_time = shaped && bytes.len() >= 19 && bytes[0].is_ascii_digit() && (offset || is_local);
-    (is_time, offset)
+/// Whether a text with the shape of RFC 3339, its seconds or its offset perhaps left out, has an offset; none where it has not that shape. The shape is narrower
+/// than what can be parsed: no basic form, no signed years, no zone's name, no offset of more than a day.
+fn shape(text: &str) -> Option<bool> {
+    let has = |text: &str, shape: &[u8]| {
+        let fits = |(byte, wanted): (u8, &u8)| byte == *wanted || (*wanted == b'0' && byte.is_ascii_digit());
+        text.len() == shape.len() && text.bytes().zip(shape).all(fits)
+    };
+    let (date, rest) = (text.get(..10)?, text.get(11..)?);
+    let (time, offset) = match rest.strip_suffix(['Z', 'z']) {
+        Some(time) => (time, None),
+        None => rest.find(['+', '-']).map_or((rest, None), |at| (&rest[..at], Some(&rest[at + 1..]))),
+    };
+    let is_offset = offset.is_none_or(|offset| has(offset, b"00:00") && offset[..2] < *"24");
+    let (whole, fraction) = time.split_once('.').map_or((time, None), |(whole, rest)| (whole, Some(rest)));
+    let is_fraction = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_time = match fraction {
+        None => has(whole, b"00:00") || has(whole, b"00:00:00"),
+        Some(fraction) => has(whole, b"00:00:00") && is_fraction(fraction),
+    };
+    let is_separated = text.as_bytes()[10..11].iter().all(|byte| b"Tt ".contains(byte));
+    (has(date, b"0000-00-00") && is_separated && is_offset && is_time).then_some(time.len() < rest.len())
 }
 
 #[cfg(test)]
@@ -228,6 +238,12 @@ mod tests {
             parse_when("2026-11-03T18:30:00.250+05:30", &kolkata).unwrap().0.to_string(),
             "2026-11-03"
         );
+        // Seconds may be left out, and an offset may have up to a day.
+        let without = parse_when("2026-11-04T00:00+05:30", &kolkata).unwrap();
+        assert_eq!((without.0.to_string().as_str(), without.1), ("2026-11-04", Some(1_793_730_600_000_000)));
+        assert_eq!(parse_when("2026-11-03T18:30z", &kolkata).unwrap().1, without.1);
+        assert!(parse_when("2026-11-03T10:00:00-23:59", &kolkata).is_ok());
+        assert_eq!(parse_when("2026-11-03T10:00", &kolkata).unwrap().1, None);
         // A time without an offset is nobody's instant.
         let (date, instant) = parse_when("2026-11-03T23:59:59.5", &kolkata).unwrap();
         assert_eq!((date.to_string().as_str(), instant), ("2026-11-03", None));
@@ -244,7 +260,20 @@ mod tests {
             "0000-01-01",
             "2026/01/01",
             "2026-01-01T",
-            "2026-01-01T10:00",
+            "2026-01-01T10",
+            "2026-01-01T10:0",
+            "2026-01-01T10:00.5",
+            "2026-01-01T10:00:00.",
+            "2026-01-01T25:00",
+            "2026-01-01T10:60",
+            "2026-02-30T10:00",
+            "2026-01-01T10:00:00+25:00",
+            "2026-01-01T10:00:00+24:00",
+            "2026-01-01T10:00:00-25:59",
+            "2026-01-01T10:00:00+05:60",
+            "2026-01-01T10:00:00+05",
+            "2026-01-01T10:00:00Z+05:00",
+            "2026-01-01T10:00:00+05:00Z",
             "2026-02-30T10:00:00",
             "20261103T100000Z",
             "+002026-11-03T10:00:00Z",

@@ -31,6 +31,9 @@ pub enum MoneyError {
         /// How many it has.
         digits: u32,
     },
+    /// It has more fractional digits than any currency.
+    #[error("has too many decimals: no currency has more than 4")]
+    TooManyDecimalsForAny,
     /// It is too large for one line.
     #[error("is out of range: a line has at most 1000000000000000 of the currency's smallest unit")]
     TooLargeForALine,
@@ -91,6 +94,17 @@ impl fmt::Display for Currency {
 /// The largest amount of a line, in the currency's smallest unit: ten trillion dollars. It takes 9223 such lines to exhaust a sum.
 pub const LARGEST_LINE: u64 = 1_000_000_000_000_000;
 
+/// The most decimal digits that a currency has.
+const MOST_DIGITS: u32 = 4;
+
+/// A decimal number as it was written: `digits` times ten to the `power`. Zero has no digits.
+struct Decimal {
+    negative: bool,
+    /// Without zeros at either end.
+    digits: String,
+    power: i64,
+}
+
 // === impl Money ===
 
 impl Money {
@@ -105,43 +119,56 @@ impl Money {
     /// # Errors
     /// Where it is no number, has more decimals than the currency (zeros at the end do not count), or is too large (G1).
     pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
-        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
-            None => (text, 0),
-        };
-        let (negative, digits) = match mantissa.as_bytes() {
-            [b'-', ..] => (true, &mantissa[1..]),
-            [b'+', ..] => (false, &mantissa[1..]),
-            _ => (false, mantissa),
-        };
-        let (whole, fraction) = match digits.split_once('.') {
-            Some((_, "")) => return Err(MoneyError::NotANumber),
-            Some((whole, fraction)) => (whole, fraction),
-            None => (digits, ""),
-        };
-        if whole.is_empty() || !(whole.bytes().chain(fraction.bytes())).all(|byte| byte.is_ascii_digit()) {
-            return Err(MoneyError::NotANumber);
-        }
-        let significant: String = format!("{whole}{fraction}");
-        let significant = significant.trim_start_matches('0');
-        let trimmed = significant.trim_end_matches('0');
-        if trimmed.is_empty() {
+        let Decimal { negative, digits, power } = Decimal::parse(text)?;
+        if digits.is_empty() {
             return Ok(Self::new(0, currency));
         }
-        let dropped = i64::try_from(significant.len() - trimmed.len()).map_err(|_| MoneyError::OutOfRange)?;
-        let fraction = i64::try_from(fraction.len()).map_err(|_| MoneyError::OutOfRange)?;
-        // The value is `trimmed * 10^power` in minor units.
-        let power = exponent - fraction + dropped + i64::from(currency.digits());
+        let power = power + i64::from(currency.digits());
         if power < 0 {
             return Err(MoneyError::TooManyDecimals { currency: currency.code(), digits: currency.digits() });
         }
         let power = u32::try_from(power).map_err(|_| MoneyError::OutOfRange)?;
-        let value: i128 = trimmed.parse().map_err(|_| MoneyError::OutOfRange)?;
+        let value: i128 = digits.parse().map_err(|_| MoneyError::OutOfRange)?;
         let scale = 10_i128.checked_pow(power).ok_or(MoneyError::OutOfRange)?;
         let value = value.checked_mul(scale).ok_or(MoneyError::OutOfRange)?;
         let minor =
             i64::try_from(if negative { -value } else { value }).map_err(|_| MoneyError::OutOfRange)?;
         Ok(Self::new(minor, currency))
+    }
+
+    /// Reads the amount of one line: as [`parse`](Self::parse), within the bound of [`of_line`](Self::of_line).
+    ///
+    /// # Errors
+    /// As those two; whatever is too large is told the bound of a line.
+    pub fn parse_line(text: &str, currency: Currency) -> Result<Self, MoneyError> {
+        match Self::parse(text, currency) {
+            Err(MoneyError::OutOfRange) => Err(MoneyError::TooLargeForALine),
+            parsed => parsed?.of_line(),
+        }
+    }
+
+    /// Whether a text can be the amount of a line in any currency: for where the currency is wrong as well, and both are to be told at once.
+    ///
+    /// # Errors
+    /// Where no currency has such an amount.
+    pub fn check_line(text: &str) -> Result<(), MoneyError> {
+        let Decimal { digits, power, .. } = Decimal::parse(text)?;
+        if digits.is_empty() {
+            return Ok(());
+        }
+        let too_large = || MoneyError::TooLargeForALine;
+        let value: u128 = digits.parse().map_err(|_| too_large())?;
+        let scale = u32::try_from(power.unsigned_abs()).map_err(|_| too_large())?;
+        // In a currency without a smaller unit it is the fewest of the smallest unit that it can be.
+        let fewest = if power < 0 {
+            if scale > MOST_DIGITS {
+                return Err(MoneyError::TooManyDecimalsForAny);
+            }
+            value / 10_u128.pow(scale)
+        } else {
+            10_u128.checked_pow(scale).and_then(|scale| value.checked_mul(scale)).ok_or_else(too_large)?
+        };
+        if fewest > u128::from(LARGEST_LINE) { Err(too_large()) } else { Ok(()) }
     }
 
     /// The same, as the amount of one line. A line is bounded far below what a sum can hold, so that no mistake of a few digits in one line can keep
@@ -244,6 +271,36 @@ impl fmt::Display for Money {
     }
 }
 
+// === impl Decimal ===
+
+impl Decimal {
+    fn parse(text: &str) -> Result<Self, MoneyError> {
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
+            None => (text, 0),
+        };
+        let (negative, digits) = match mantissa.as_bytes() {
+            [b'-', ..] => (true, &mantissa[1..]),
+            [b'+', ..] => (false, &mantissa[1..]),
+            _ => (false, mantissa),
+        };
+        let (whole, fraction) = match digits.split_once('.') {
+            Some((_, "")) => return Err(MoneyError::NotANumber),
+            Some((whole, fraction)) => (whole, fraction),
+            None => (digits, ""),
+        };
+        if whole.is_empty() || !(whole.bytes().chain(fraction.bytes())).all(|byte| byte.is_ascii_digit()) {
+            return Err(MoneyError::NotANumber);
+        }
+        let significant: String = format!("{whole}{fraction}");
+        let significant = significant.trim_start_matches('0');
+        let trimmed = significant.trim_end_matches('0');
+        let dropped = i64::try_from(significant.len() - trimmed.len()).map_err(|_| MoneyError::OutOfRange)?;
+        let fraction = i64::try_from(fraction.len()).map_err(|_| MoneyError::OutOfRange)?;
+        Ok(Self { negative, digits: trimmed.to_owned(), power: exponent - fraction + dropped })
+    }
+}
+
 /// An exponent; one that no amount can have is only known to be large or small.
 fn parse_exponent(text: &str) -> Result<i64, MoneyError> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -319,6 +376,33 @@ mod tests {
     }
 
     #[test]
+    fn g01_the_amount_of_a_line_is_told_the_bound_of_a_line() {
+        let line = |text| Money::parse_line(text, currency("USD")).map(Money::minor);
+        assert_eq!(line("10000000000000.00"), Ok(1_000_000_000_000_000));
+        for text in ["10000000000000.01", "1e15", "1e30", "-1e999"] {
+            assert_eq!(line(text), Err(MoneyError::TooLargeForALine), "{text}");
+        }
+    }
+
+    #[test]
+    fn g01_an_amount_is_checked_also_where_its_currency_is_wrong() {
+        for text in ["0", "0e999", "12.34", "1.2345", "-1e15", "1000000000000000.9"] {
+            assert_eq!(Money::check_line(text), Ok(()), "{text}");
+        }
+        for text in [
+            "1000000000000001",
+            "1e16",
+            "1e30",
+            "1e999999999999",
+            "99999999999999999999999999999999999999999",
+        ] {
+            assert_eq!(Money::check_line(text), Err(MoneyError::TooLargeForALine), "{text}");
+        }
+        assert_eq!(Money::check_line("soon"), Err(MoneyError::NotANumber));
+        assert_eq!(Money::check_line("1.23456"), Err(MoneyError::TooManyDecimalsForAny));
+    }
+
+    #[test]
     fn g01_sums_are_checked() {
         let usd = |minor| Money::new(minor, currency("USD"));
         assert_eq!(usd(1).checked_add(usd(2)), Ok(usd(3)));
@@ -347,8 +431,16 @@ mod tests {
         }
 
         #[test]
+        fn g01_what_a_currency_takes_no_check_refuses(minor: i64, code in prop::sample::select(vec!["USD", "JPY", "BHD", "CLF"])) {
+            let text = Money::new(minor, currency(code)).to_decimal_string();
+            let taken = Money::parse_line(&text, currency(code));
+            prop_assert!(taken.is_err() || Money::check_line(&text).is_ok(), "{}", text);
+        }
+
+        #[test]
         fn g01_no_text_panics(text: String) {
             let _ = Money::parse(&text, currency("USD"));
+            let _ = Money::check_line(&text);
         }
     }
 }

@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use pathway_kernel::Clock;
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::breaker::Core;
-use crate::{Breaker, BreakerAction, BreakerConfig, BreakerStatus, Transition};
+use crate::{Breaker, BreakerAction, BreakerConfig, BreakerState, BreakerStatus, Transition};
 
 /// The breakers of a process; cheap to clone.
 #[derive(Debug, Clone)]
@@ -87,6 +88,22 @@ impl Breakers {
         self.shared.transitions.subscribe()
     }
 
+    /// Waits until one of the breakers that were made here, or by a part of this, closes: what it refused can be asked again.
+    pub async fn one_closes(&self) {
+        let mut transitions = self.watch();
+        loop {
+            match transitions.recv().await {
+                Ok(told) if !told.status.target.starts_with(&*self.prefix) => {}
+                Ok(told) if told.status.state == BreakerState::Closed => return,
+                Ok(_) => {}
+                // There were more than could be kept; one may have been among them.
+                Err(RecvError::Lagged(_)) => return,
+                // The sender lives in what we hold.
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
     /// Does what an operator says with the breakers of a target; answers how they stand after that, none where there is no such target. There is more than one
     /// where two versions of a pathway run.
     #[must_use]
@@ -104,7 +121,7 @@ impl Breakers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BreakerState, Cause};
+    use crate::Cause;
 
     fn breakers() -> Breakers {
         Breakers::new(Clock::system())
@@ -134,6 +151,23 @@ mod tests {
         drop(all.breaker("gone", BreakerConfig::default()));
         assert_eq!(all.snapshot(), []);
         assert_eq!(all.act("gone", BreakerAction::Trip), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_hears_of_its_own_breakers_alone() {
+        let all = breakers();
+        let (processor, analytics) = (all.of("processor"), all.of("analytics"));
+        let config = BreakerConfig { failures: 1, ..BreakerConfig::default() };
+        let (own, other) = (processor.breaker("peer", config), analytics.breaker("peer", config));
+        let mut waits = tokio_test::task::spawn(processor.one_closes());
+        tokio_test::assert_pending!(waits.poll());
+        for breaker in [&other, &own] {
+            breaker.admit().unwrap().settle(false);
+        }
+        let _ = all.act("analytics/peer", BreakerAction::Reset);
+        tokio_test::assert_pending!(waits.poll(), "it opened, and another one closed");
+        let _ = all.act("processor/peer", BreakerAction::Reset);
+        tokio_test::assert_ready!(waits.poll());
     }
 
     #[tokio::test(start_paused = true)]

@@ -43,6 +43,7 @@ mod status;
 mod tls;
 mod trace;
 mod transport;
+mod unreached;
 mod values;
 
 pub use auth::{
@@ -66,9 +67,10 @@ pub use server::{Routes, Server, ServerConfig};
 pub use settings::{ResilienceSettings, ServerSettings};
 pub use status::{from_item_status, from_status, ok_item_status, status, to_item_status, to_status};
 pub use tls::{ClientTls, Pair, ServerTls, examine_pem};
+pub use unreached::Unreached;
 pub use values::{from_date, from_money, to_date, to_money};
 
-pub use pathway_resilience::{BreakerConfig, Breakers, WindowConfig};
+pub use pathway_resilience::{BreakerAction, BreakerConfig, Breakers, WindowConfig};
 
 /// The largest message that a server or a client of the mesh takes, in bytes. Generated clients and servers are told so one by one.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;

@@ -1,6 +1,7 @@
 //! The life of a service's process.
 
 use std::error::Error;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -99,8 +100,7 @@ pub fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
 async fn run<S: Component>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let table = load_table(S::NAME, S::DEFAULTS, arguments, &environment())?;
     if arguments.print_config {
-        println!("{}", redacted(table));
-        return Ok(());
+        return shown(writeln!(std::io::stdout(), "{}", redacted(table)));
     }
     let given = table.get("listen").and_then(toml::Value::as_str).unwrap_or_default();
     let address: SocketAddr = given
@@ -149,8 +149,17 @@ fn fail(name: &str, error: &(dyn Error + 'static)) -> ExitCode {
         line.push_str(&format!(": {error}"));
         cause = error.source();
     }
-    eprintln!("{line}");
+    // Where nobody reads it any more, there is nobody to tell so.
+    let _ = writeln!(std::io::stderr(), "{line}");
     ExitCode::FAILURE
+}
+
+/// What was to be printed. A reader such as `head` that has seen enough is no failure.
+fn shown(written: std::io::Result<()>) -> Result<(), Box<dyn Error>> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Into::into),
+    }
 }
 
 #[cfg(test)]

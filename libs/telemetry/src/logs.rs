@@ -56,7 +56,8 @@ where
         LogFormat::Pretty => true,
         LogFormat::Json => false,
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    // A line that cannot be written is lost; saying so on the same closed pipe would take the task with it.
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     let home = Arc::clone(home);
     if is_pretty {
         let inner = format().compact();

@@ -1,25 +1,30 @@
 //! The four services as the command line sees them.
 
+mod faults;
+mod operators;
+
 use std::time::Duration;
 
 use pathway_finance::{Currency, Money};
-use pathway_kernel::{Clock, Code, Fault, new_id};
+use pathway_kernel::{Backoff, Clock, Code, Fault, new_id};
 use pathway_proto::google;
 use pathway_proto::pathway::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use pathway_proto::pathway::datasync::v1::datasync_service_client::DatasyncServiceClient;
 use pathway_proto::pathway::notifications::v1::deliveries_service_client::DeliveriesServiceClient;
 use pathway_proto::pathway::notifications::v1::notifications_service_client::NotificationsServiceClient;
 use pathway_proto::pathway::notifications::v1::preferences_service_client::PreferencesServiceClient;
-use pathway_proto::pathway::operations::v1::operations_service_client::OperationsServiceClient;
 use pathway_proto::pathway::processor::v1::processor_service_client::ProcessorServiceClient;
 use pathway_rpc::{
-    Channel, ChannelConfig, Credentials, Dialer, MAX_MESSAGE_BYTES, Pair, Target, from_status,
+    Channel, ChannelConfig, Credentials, Dialer, MAX_MESSAGE_BYTES, Pair, RetryConfig, Target,
 };
 use pathway_runtime::Security;
 use secrecy::ExposeSecret as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use crate::cli::Global;
+use crate::output::note;
+pub(crate) use faults::{NO_SERVER, answer, hint};
+pub(crate) use operators::{Operators, Server};
 
 /// A client of each service.
 #[derive(Debug, Clone)]
@@ -38,16 +43,12 @@ pub(crate) struct Mesh {
     pub(crate) deliveries: DeliveriesServiceClient<Channel>,
 }
 
-/// What an operator asks: one client for each server.
-#[derive(Debug, Clone)]
-pub(crate) struct Operators {
-    servers: Vec<OperationsServiceClient<Channel>>,
-    /// The services that have a server of their own, with its place among them; all others are on the first.
-    places: Vec<(&'static str, usize)>,
-}
-
 /// How often in a row a stream is begun again.
 const MOST_CUTS: u32 = 8;
+/// The waits before a call is made again.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
+const JITTER: f64 = 0.5;
 /// How long a person waits for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -64,7 +65,7 @@ impl Mesh {
         let dialer = Dialer::default();
         let channel = |name, url: &Option<String>| -> Result<Channel, Fault> {
             let target = Target::parse(url.as_deref().unwrap_or(&global.server))?;
-            Ok(security.channel(&dialer, name, target, ChannelConfig::default()))
+            Ok(security.channel(&dialer, name, target, patient()))
         };
         let notifications = channel("notifications", &global.notifications_server)?;
         Ok(Self {
@@ -82,48 +83,6 @@ impl Mesh {
     }
 }
 
-// === impl Operators ===
-
-impl Operators {
-    /// Clients of the servers that the options name. No connection is made before the first call.
-    pub(crate) fn connect(global: &Global) -> Result<Self, Fault> {
-        let mut urls = vec![global.server.as_str()];
-        let mut places = Vec::new();
-        let own = [
-            ("datasync", &global.datasync_server),
-            ("analytics", &global.analytics_server),
-            ("notifications", &global.notifications_server),
-        ];
-        for (service, url) in own {
-            let Some(url) = url.as_deref() else { continue };
-            let known = urls.iter().position(|known| *known == url);
-            places.push((service, known.unwrap_or(urls.len())));
-            if known.is_none() {
-                urls.push(url);
-            }
-        }
-        let (security, dialer) = (security(global)?, Dialer::default());
-        let client = |url: &str| -> Result<OperationsServiceClient<Channel>, Fault> {
-            let target = Target::parse(url)?;
-            let channel = security.channel(&dialer, "operations", target, ChannelConfig::default());
-            Ok(OperationsServiceClient::new(channel))
-        };
-        Ok(Self { servers: urls.into_iter().map(client).collect::<Result<_, Fault>>()?, places })
-    }
-
-    /// Each server.
-    pub(crate) fn all(&self) -> &[OperationsServiceClient<Channel>] {
-        &self.servers
-    }
-
-    /// The server of a breaker's target, which begins with the service that calls.
-    pub(crate) fn of(&self, target: &str) -> &OperationsServiceClient<Channel> {
-        let service = target.split('/').next().unwrap_or_default();
-        let place = self.places.iter().find(|(name, _)| *name == service).map_or(0, |(_, place)| *place);
-        &self.servers[place]
-    }
-}
-
 /// What the options show to the servers.
 fn security(global: &Global) -> Result<Security, Fault> {
     let token = global.token.as_ref().map(|token| Credentials::fixed(token.expose_secret()));
@@ -138,6 +97,12 @@ pub(crate) fn request_id() -> String {
     new_id(Clock::system().now_us()).to_string()
 }
 
+/// Calls of somebody who waits and can come again: a hiccup is sat out, and that nobody is there is said at once.
+fn patient() -> ChannelConfig {
+    let backoff = Backoff::try_new(FIRST_WAIT, LONGEST_WAIT, JITTER).unwrap_or_default();
+    ChannelConfig { retry: RetryConfig { backoff, ..RetryConfig::default() }, ..ChannelConfig::default() }
+}
+
 /// A request that a person waits for.
 pub(crate) fn request<T>(message: T) -> Request<T> {
     request_within(message, ANSWER_WITHIN)
@@ -150,26 +115,11 @@ pub(crate) fn request_within<T>(message: T, deadline: Duration) -> Request<T> {
     request
 }
 
-/// The answer, or the status as a fault.
-pub(crate) fn answer<T>(result: Result<Response<T>, Status>) -> Result<T, Fault> {
-    result.map(Response::into_inner).map_err(fault)
-}
-
-/// A status as a fault.
-fn fault(status: Status) -> Fault {
-    let fault = from_status(status);
-    if fault.code() != Code::Unimplemented {
-        return fault;
-    }
-    let message = "the server does not serve this: in a mesh, --datasync-server, --analytics-server and --notifications-server \
-         (or PATHWAY_DATASYNC_SERVER and so on) say where the services are";
-    Fault::new(Code::Unimplemented, "NOT_SERVED", message)
-}
-
 /// Following a stream that may be cut.
 #[derive(Debug, Default)]
 pub(crate) struct Reconnect {
     cuts: u32,
+    has_worked: bool,
 }
 
 // === impl Reconnect ===
@@ -177,21 +127,22 @@ pub(crate) struct Reconnect {
 impl Reconnect {
     /// Notes that the stream works.
     pub(crate) fn works(&mut self) {
-        self.cuts = 0;
+        (self.cuts, self.has_worked) = (0, true);
     }
 
-    /// Waits before the stream is begun again, or answers why it will not be.
+    /// Waits before the stream is begun again, or answers why it will not be. Where nobody was ever there, nobody is waited for.
     pub(crate) async fn again(&mut self, ended: Result<(), Status>) -> Result<(), Fault> {
         let cut = || Fault::new(Code::Unavailable, "STREAM_CUT", "the server keeps closing the stream");
-        let fault = ended.err().map_or_else(cut, fault);
+        let fault = ended.err().map_or_else(cut, faults::fault);
         self.cuts += 1;
         // A token's file has a new one by now, or the next attempt says otherwise.
         let goes_on = fault.is_transient() || (fault.reason() == "TOKEN_EXPIRED" && self.cuts == 1);
-        if !goes_on || self.cuts > MOST_CUTS {
+        let is_there = self.has_worked || fault.reason() != NO_SERVER;
+        if !goes_on || !is_there || self.cuts > MOST_CUTS {
             return Err(fault);
         }
         if self.cuts == 1 {
-            eprintln!("warning: the stream was cut; connecting again");
+            note("warning: the stream was cut; connecting again");
         }
         tokio::time::sleep(Duration::from_millis(300 * u64::from(self.cuts))).await;
         Ok(())

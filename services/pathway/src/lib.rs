@@ -12,6 +12,8 @@ pub mod cli;
 mod client;
 mod commands;
 pub mod output;
+mod run;
 pub mod up;
 
-pub use cli::{Cli, run};
+pub use cli::Cli;
+pub use run::run;

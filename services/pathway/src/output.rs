@@ -62,6 +62,11 @@ pub fn line(text: &str) -> Result<(), Fault> {
     })
 }
 
+/// Prints lines to standard error, control characters made visible. Where nobody reads it any more, there is nobody to tell so, and the work goes on.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", visible(text));
+}
+
 fn visible(text: &str) -> String {
     let escaped = |c: char| match c {
         '\n' | '\t' => String::from(c),
@@ -98,10 +103,20 @@ pub fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<Item = Ve
     table.trim_fmt()
 }
 
+/// What follows a list of the newest: how to see more, where there are more or, `total` not being known, may be.
+#[must_use]
+pub fn more(shown: usize, total: Option<i64>) -> String {
+    match total {
+        Some(total) if usize::try_from(total).is_ok_and(|total| total <= shown) => String::new(),
+        Some(total) => format!("\n{shown} of {total} are shown, the newest: `--limit N` shows more"),
+        None => format!("\n{shown} are shown, the newest: `--limit N` shows more, if there are"),
+    }
+}
+
 /// Prints a fault to standard error: what is wrong with its causes, or every violation, and what to do.
 pub fn print_fault(fault: &Fault) {
     for violation in fault.violations() {
-        eprintln!("error: {}", visible(&violation.to_string()));
+        note(&format!("error: {violation}"));
     }
     if fault.violations().is_empty() {
         let mut parts = vec![fault.message().to_owned()];
@@ -114,7 +129,7 @@ pub fn print_fault(fault: &Fault) {
             parts.push(error.to_string());
             cause = error.source();
         }
-        eprintln!("error: {}", visible(&parts.join(": ")));
+        note(&format!("error: {}", parts.join(": ")));
     }
 }
 

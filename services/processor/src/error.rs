@@ -7,6 +7,9 @@ use pathway_kernel::{Code, Fault, Violation};
 use pathway_store::StoreError;
 use pathway_topics::TopicsError;
 
+/// The reason by which whoever runs a replay knows that it is over.
+pub(crate) const REPLAY_ENDED: &str = "REPLAY_ENDED";
+
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessorError {
@@ -162,7 +165,7 @@ impl From<ProcessorError> for Fault {
             }
             ProcessorError::UnknownReplay => Self::new(Code::NotFound, "UNKNOWN_REPLAY", error.to_string()),
             ProcessorError::ReplayEnded => {
-                Self::new(Code::FailedPrecondition, "REPLAY_ENDED", error.to_string())
+                Self::new(Code::FailedPrecondition, REPLAY_ENDED, error.to_string())
             }
             ProcessorError::NotActive(_) => {
                 Self::new(Code::FailedPrecondition, "NOT_ACTIVE", error.to_string())

@@ -1,9 +1,13 @@
 //! Events: as they are published, and as they are kept in a topic.
 
+mod distinct;
+
 use pathway_kernel::{Check, Violation};
 use pathway_telemetry::Carried;
 use prost::Message;
 use serde_json::Value;
+
+use distinct::Distinct;
 
 /// The largest event, in bytes.
 pub(crate) const LARGEST_EVENT: usize = 1024 * 1024;
@@ -59,8 +63,11 @@ impl Envelope {
             let what = format!("has {} bytes; an event may have 1 MiB", self.data.len());
             return Err(Violation::new("data", what));
         }
-        let value: Value = serde_json::from_slice(&self.data)
-            .map_err(|error| Violation::new("data", format!("is not JSON: {error}")))?;
+        let Distinct(value) = serde_json::from_slice(&self.data).map_err(|error| {
+            // What is JSON has a key twice.
+            let what = if error.is_data() { error.to_string() } else { format!("is not JSON: {error}") };
+            Violation::new("data", what)
+        })?;
         if value.is_object() { Ok(value) } else { Err(Violation::new("data", "is not a JSON object")) }
     }
 
@@ -121,6 +128,16 @@ mod tests {
         assert!(parse(br#"{"amount":NaN}"#).unwrap_err().description.contains("JSON"));
         assert!(parse(&vec![b' '; LARGEST_EVENT + 1]).unwrap_err().description.contains("1 MiB"));
         assert!(parse(b"\xff\xfe").is_err());
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_named() {
+        let violation = parse(br#"{"amount":1,"amount":2}"#).unwrap_err();
+        assert_eq!(
+            (violation.field.as_str(), violation.description.contains("`amount` twice")),
+            ("data", true)
+        );
+        assert!(!violation.description.contains("is not JSON"), "{violation:?}");
     }
 
     #[test]

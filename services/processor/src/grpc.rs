@@ -2,6 +2,8 @@
 
 mod checks;
 mod convert;
+mod dead_letters;
+mod executions;
 mod pathways;
 mod replays;
 mod topics;
@@ -10,29 +12,21 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::Stream;
-use futures_util::stream::unfold;
 use pathway_kernel::Check;
 use pathway_proto::pathway::processor::v1 as api;
 use pathway_proto::pathway::processor::v1::processor_service_server::{
     ProcessorService, ProcessorServiceServer,
 };
-use pathway_rpc::{
-    Identity, MAX_MESSAGE_BYTES, Position as Resume, Routes, expiring, ok_item_status, status, to_item_status,
-};
+use pathway_rpc::{Identity, MAX_MESSAGE_BYTES, Position as Resume, Routes, expiring, status};
 use pathway_topics::Position;
-use tokio::sync::broadcast::error::RecvError;
 use tonic::{Request, Response, Status as GrpcStatus};
 use uuid::Uuid;
 
-use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::processing::Processing;
-use crate::store::{LetterFilter, Start};
+use crate::store::Start;
 use checks::{NamedPage, Page, at_most, named, once, refuse, required_id};
-use convert::{
-    chosen, from_event, from_execution_filter, from_letter_filter, to_dead_letter, to_execution, to_group,
-    to_position, to_result, to_whole_dead_letter, unsealed,
-};
+use convert::{from_event, to_result, unsealed};
 
 /// The most items of one call.
 const MOST_ITEMS: usize = 4096;
@@ -121,29 +115,14 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::ListExecutionsRequest>,
     ) -> Result<Response<api::ListExecutionsResponse>, GrpcStatus> {
-        let request = request.into_inner();
-        let page = Page::of_executions(&request)?;
-        let mask = checks::mask(request.read_mask.as_ref(), "pathway.processor.v1.Execution")?;
-        let filter = from_execution_filter(request);
-        let (executions, next) =
-            self.store.executions(page.before, filter, page.limit).await.map_err(status)?;
-        let next_page_token = page.token(next);
-        let executions = executions.iter().map(|execution| mask.apply(to_execution(execution))).collect();
-        Ok(Response::new(api::ListExecutionsResponse { executions, next_page_token }))
+        executions::list(self, request.into_inner()).await
     }
 
     async fn get_execution(
         &self,
         request: Request<api::GetExecutionRequest>,
     ) -> Result<Response<api::GetExecutionResponse>, GrpcStatus> {
-        let id = required_id(&request.into_inner().id)?;
-        let found = self.store.execution(id).await.map_err(status)?;
-        let execution = found.ok_or_else(|| status(ProcessorError::UnknownExecution))?;
-        let dead_letter = self.store.dead_letter_of(id).await.map_err(status)?.map(to_dead_letter);
-        Ok(Response::new(api::GetExecutionResponse {
-            execution: Some(to_execution(&execution)),
-            dead_letter,
-        }))
+        executions::get(self, request.into_inner()).await
     }
 
     async fn watch_executions(
@@ -155,30 +134,7 @@ impl ProcessorService for Processing {
         let mut check = Check::default();
         check.text("pathway", &pathway, LONGEST_NAME);
         refuse(check)?;
-        let state = (self.watch(), self.closing.clone(), pathway, 0_i64);
-        let messages = unfold(state, |(mut ended, closing, pathway, mut missed)| async move {
-            let heartbeat = tokio::time::sleep(HEARTBEAT);
-            tokio::pin!(heartbeat);
-            loop {
-                let executions = tokio::select! {
-                    () = closing.cancelled() => return None,
-                    () = &mut heartbeat => Vec::new(),
-                    batch = ended.recv() => match batch {
-                        Ok(batch) => chosen(&batch, &pathway),
-                        Err(RecvError::Lagged(count)) => {
-                            missed += i64::try_from(count).unwrap_or(i64::MAX);
-                            continue;
-                        }
-                        Err(RecvError::Closed) => return None,
-                    },
-                };
-                if executions.is_empty() && !heartbeat.is_elapsed() {
-                    continue;
-                }
-                let message = api::WatchExecutionsResponse { executions, missed };
-                return Some((Ok(message), (ended, closing, pathway, 0)));
-            }
-        });
+        let messages = executions::stream(&self.ends, self.closing.clone(), pathway);
         // What ends meanwhile is not kept for a watcher: there is no place to go on from.
         let messages = expiring(caller, messages, Resume::new(), |_, _| {});
         Ok(Response::new(Box::pin(messages)))
@@ -188,38 +144,21 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::ListDeadLettersRequest>,
     ) -> Result<Response<api::ListDeadLettersResponse>, GrpcStatus> {
-        let request = request.into_inner();
-        let page = Page::of_dead_letters(&request)?;
-        let mask = checks::mask(request.read_mask.as_ref(), "pathway.processor.v1.DeadLetter")?;
-        let filter = from_letter_filter(request);
-        let (letters, total) =
-            self.store.dead_letters(page.before, filter, page.limit).await.map_err(status)?;
-        let next_page_token = page.token_behind(letters.last().map(|letter| letter.id), letters.len());
-        let dead_letters = letters.into_iter().map(|letter| mask.apply(to_dead_letter(letter))).collect();
-        Ok(Response::new(api::ListDeadLettersResponse { dead_letters, next_page_token, total }))
+        dead_letters::list(self, request.into_inner()).await
     }
 
     async fn list_dead_letter_groups(
         &self,
         request: Request<api::ListDeadLetterGroupsRequest>,
     ) -> Result<Response<api::ListDeadLetterGroupsResponse>, GrpcStatus> {
-        let filter = LetterFilter { pathway: request.into_inner().pathway, ..LetterFilter::default() };
-        let mut check = Check::default();
-        check.text("pathway", &filter.pathway, LONGEST_NAME);
-        refuse(check)?;
-        let groups = self.store.dead_letter_groups(&filter).await.map_err(status)?;
-        let groups = groups.into_iter().map(to_group).collect();
-        Ok(Response::new(api::ListDeadLetterGroupsResponse { groups }))
+        dead_letters::groups(self, request.into_inner()).await
     }
 
     async fn get_dead_letter(
         &self,
         request: Request<api::GetDeadLetterRequest>,
     ) -> Result<Response<api::GetDeadLetterResponse>, GrpcStatus> {
-        let id = required_id(&request.into_inner().id)?;
-        let found = self.store.find_dead_letters(&[id]).await.map_err(status)?.pop().flatten();
-        let letter = found.ok_or_else(|| status(ProcessorError::UnknownDeadLetter))?;
-        Ok(Response::new(api::GetDeadLetterResponse { dead_letter: Some(to_whole_dead_letter(letter)) }))
+        dead_letters::get(self, request.into_inner()).await
     }
 
     async fn dry_run(
@@ -241,18 +180,7 @@ impl ProcessorService for Processing {
         at_most("items", items.len())?;
         let items = items.into_iter().map(|item| (id(&item.id), item.data)).collect();
         let results = self.redrive(items).await.map_err(status)?;
-        let result = |result: Result<(String, Position), ProcessorError>| {
-            use api::redrive_result::Result as Item;
-            let result = match result {
-                Ok((topic, position)) => {
-                    let position = Some(to_position(position.partition, position.offset));
-                    Item::Redriven(api::Redriven { topic, position })
-                }
-                Err(error) => Item::Error(to_item_status(&error.into())),
-            };
-            api::RedriveResult { result: Some(result) }
-        };
-        let results = results.into_iter().map(result).collect();
+        let results = results.into_iter().map(dead_letters::to_redrive_result).collect();
         Ok(Response::new(api::RedriveDeadLettersResponse { results }))
     }
 
@@ -267,25 +195,15 @@ impl ProcessorService for Processing {
         refuse(check)?;
         let ids = request.ids.iter().map(|text| id(text)).collect();
         let results = self.discard(ids, request.reason).await.map_err(status)?;
-        let result = |result: Result<(), ProcessorError>| {
-            result.map_or_else(|error| to_item_status(&error.into()), |()| ok_item_status())
-        };
-        Ok(Response::new(api::DiscardDeadLettersResponse {
-            results: results.into_iter().map(result).collect(),
-        }))
+        let results = results.into_iter().map(dead_letters::to_discard_status).collect();
+        Ok(Response::new(api::DiscardDeadLettersResponse { results }))
     }
 
     async fn list_pathways(
         &self,
         request: Request<api::ListPathwaysRequest>,
     ) -> Result<Response<api::ListPathwaysResponse>, GrpcStatus> {
-        let page = NamedPage::of_pathways(request.get_ref())?;
-        let after = page.after.as_deref().unwrap_or_default();
-        let (found, has_more) = self.pathways(after, page.limit).await.map_err(status)?;
-        let last = found.last().filter(|_| has_more).map(|(kept, _)| kept.version.name.as_str());
-        let next_page_token = page.token(last);
-        let pathways = found.iter().map(|(kept, active)| pathways::to_pathway(kept, *active)).collect();
-        Ok(Response::new(api::ListPathwaysResponse { pathways, next_page_token }))
+        pathways::list(self, request.into_inner()).await
     }
 
     async fn get_pathway(
@@ -344,20 +262,7 @@ impl ProcessorService for Processing {
         &self,
         request: Request<api::ReplayTopicRequest>,
     ) -> Result<Response<api::ReplayTopicResponse>, GrpcStatus> {
-        let mut request = request.into_inner();
-        let mut check = Check::default();
-        check.request_id("request_id", &request.request_id);
-        check.required("pathway", &request.pathway, LONGEST_NAME);
-        check.text("version", &request.version, LONGEST_NAME);
-        check.note("from_time_us", (request.from_time_us < 0).then_some("must not be negative"));
-        check.note("rate", (request.rate < 0).then_some("must not be negative"));
-        refuse(check)?;
-        let id = std::mem::take(&mut request.request_id);
-        let once = once("ReplayTopic", &id, &request, self.clock.now_us());
-        let (from_us, rate) = (request.from_time_us, request.rate.into());
-        let answer =
-            self.start_replay(&request.pathway, &request.version, from_us, rate, once, replays::seal).await;
-        unsealed(&answer.map_err(status)?)
+        replays::start(self, request.into_inner()).await
     }
 
     async fn list_replays(

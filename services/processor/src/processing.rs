@@ -1,7 +1,9 @@
 //! What the service does for its callers.
 
 mod admission;
+mod appending;
 mod dead_letters;
+mod ends;
 mod once;
 mod pathways;
 mod replays;
@@ -9,16 +11,15 @@ mod steps;
 mod subscription;
 mod traces;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::try_join_all;
 use pathway_engine::{Pathway, Tools};
-use pathway_kernel::{Clock, Violation};
+use pathway_kernel::Clock;
 use pathway_telemetry::Telemetry;
-use pathway_topics::{NewEvent, Position, TopicFigures, Topics};
-use prost::Message as _;
-use tokio::sync::{Notify, broadcast};
+use pathway_topics::{Position, TopicFigures, Topics};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
@@ -27,8 +28,10 @@ use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::metrics::Metrics;
 use crate::registry::{Line, Registry};
-use crate::store::{Execution, Store};
+use crate::store::Store;
 pub(crate) use admission::Admission;
+use appending::{Appended, Checked};
+pub(crate) use ends::{EndedBatch, Ends};
 pub(crate) use pathways::{History, Kept, Pinned};
 pub(crate) use steps::StepEvent;
 pub(crate) use subscription::{Stretch, Subscription, Wanted};
@@ -46,7 +49,7 @@ pub(crate) struct Processing {
     pub(crate) clock: Clock,
     pub(crate) telemetry: Telemetry,
     pub(crate) metrics: Metrics,
-    pub(crate) ended: broadcast::Sender<Arc<Vec<Execution>>>,
+    pub(crate) ends: Ends,
     /// Wakes who runs replays.
     pub(crate) replays: Arc<Notify>,
     /// Versions that steps have asked for.
@@ -71,45 +74,23 @@ impl Processing {
         topic: &str,
         events: Vec<Envelope>,
     ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
-        let checked = self.check(topic, events)?;
-        let good: Vec<NewEvent> = checked.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
-        let positions = if good.is_empty() { Vec::new() } else { self.append(topic, good).await? };
+        let Checked { good, refused, room } = self.check(topic, events)?;
+        let mut positions = Vec::new();
+        if !good.is_empty() {
+            let append = self.topics.prepare_append(topic, good)?;
+            positions = self.append(room, move |tx| Ok((append.run(tx)?, Appended::All))).await?;
+        }
         let mut positions = positions.into_iter();
-        Ok(checked
-            .into_iter()
-            .map(|event| event.and_then(|_| positions.next().ok_or(ProcessorError::Ending)))
-            .collect())
+        let result = |refused: Option<ProcessorError>| match refused {
+            Some(refused) => Err(refused),
+            None => positions.next().ok_or(ProcessorError::Ending),
+        };
+        Ok(refused.into_iter().map(result).collect())
     }
 
     /// The span of a publish. A topic is known before it is told: its name would be the caller's own words else.
     fn publish_span(&self, topic: &str, events: usize) -> Span {
         if self.owner(topic).is_ok() { traces::publish(topic, events) } else { Span::none() }
-    }
-
-    /// Which events are any good; there is room for those of their keys.
-    fn check(
-        &self,
-        topic: &str,
-        events: Vec<Envelope>,
-    ) -> Result<Vec<Result<NewEvent, ProcessorError>>, ProcessorError> {
-        let owner = self.owner(topic)?;
-        let trace = pathway_telemetry::current();
-        let now_us = self.clock.now_us();
-        // An event that is let in must not overtake one of its key that was not.
-        let mut full = HashSet::new();
-        let checked = events
-            .into_iter()
-            .map(|event| {
-                let event = event.within(&trace);
-                let event = accept(&owner, topic, event, now_us)?;
-                let admitted = self.admission.admit_key(topic, &event.partition_key, &full);
-                if admitted.is_err() {
-                    full.insert(event.partition_key.clone());
-                }
-                admitted.map(|()| event)
-            })
-            .collect();
-        Ok(checked)
     }
 
     /// Waits until these events have been processed.
@@ -143,23 +124,6 @@ impl Processing {
         Ok(topics)
     }
 
-    /// Executions as they end.
-    pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<Vec<Execution>>> {
-        self.ended.subscribe()
-    }
-
-    async fn append(&self, topic: &str, events: Vec<NewEvent>) -> Result<Vec<Position>, ProcessorError> {
-        let keys: Vec<String> = events.iter().map(|event| event.partition_key.clone()).collect();
-        let appended = match self.admission.admit(topic, events.len()).await {
-            Ok(()) => self.topics.append(topic, events).await.map_err(ProcessorError::from),
-            Err(refused) => Err(refused),
-        };
-        if appended.is_err() {
-            self.admission.release(topic, keys.iter().map(String::as_str));
-        }
-        appended
-    }
-
     /// The pathway that decides what a topic takes.
     fn owner(&self, topic: &str) -> Result<Arc<Pathway>, ProcessorError> {
         let known = self.registry.known();
@@ -171,26 +135,4 @@ impl Processing {
             None => ProcessorError::UnknownTopic(topic.to_owned()),
         })
     }
-}
-
-/// An event for the log, or everything that is wrong with it.
-fn accept(owner: &Pathway, topic: &str, event: Envelope, now_us: i64) -> Result<NewEvent, ProcessorError> {
-    let data = event.parse().map_err(|violation| ProcessorError::Invalid(vec![violation]))?;
-    let violations = owner.check_input(&data);
-    if !violations.is_empty() {
-        return Err(ProcessorError::Invalid(violations));
-    }
-    let event = event.completed(topic, &data, now_us);
-    let partition_key = if event.partition_key.is_empty() {
-        owner.definition().key(&data).map_err(|fault| {
-            ProcessorError::Invalid(vec![Violation::new("partition_key", fault.message().to_owned())])
-        })?
-    } else {
-        event.partition_key.clone()
-    };
-    let violations = event.check(&partition_key);
-    if !violations.is_empty() {
-        return Err(ProcessorError::Invalid(violations));
-    }
-    Ok(NewEvent { partition_key, payload: event.encode_to_vec() })
 }

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pathway_engine::{Definition, DefinitionError, Pathway, Tools};
+use pathway_engine::{DefinitionError, Pathway, Tools};
 use pathway_topics::Topics;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -206,5 +206,5 @@ pub(crate) fn compile(
     tools: &Tools,
 ) -> Result<Pathway, Vec<DefinitionError>> {
     let schema = |name: &str| schemas.get(name).and_then(|text| serde_json::from_str::<Value>(text).ok());
-    Pathway::new(Definition::parse(definition, &schema)?, tools)
+    Pathway::parse(definition, &schema, tools)
 }

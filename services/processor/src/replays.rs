@@ -23,10 +23,10 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::error::ProcessorError;
+use crate::error::{ProcessorError, REPLAY_ENDED};
 use crate::processing::Processing;
 use crate::store::{Replay, ReplayState};
-use crate::worker::{Worker, parked_backoff};
+use crate::worker::{Worker, park, parked_for};
 
 /// How often to look for replays that another process was asked for, and for those that could not be run.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -99,18 +99,17 @@ impl Replays {
 impl Runner {
     /// Runs it to its end, however often something fails on the way.
     async fn run(self) {
-        let backoff = parked_backoff();
         let mut tries = 0;
         loop {
             match self.work(&mut tries).await {
                 Ok(()) => return,
-                Err(fault) if fault.reason() == "REPLAY_ENDED" => return,
+                Err(fault) if fault.reason() == REPLAY_ENDED => return,
                 Err(fault) => {
-                    let wait = fault.retry_after().unwrap_or_else(|| backoff.delay(tries, &self.rng));
+                    let wait = parked_for(&fault, tries, &self.rng);
                     let (code, reason) = (fault.code().name(), fault.reason());
                     tracing::warn!(code, reason, attempt = tries + 1, "a replay waits");
                     tries = tries.saturating_add(1);
-                    tokio::time::sleep(wait).await;
+                    park(wait, self.processing.tools.breakers()).await;
                 }
             }
         }

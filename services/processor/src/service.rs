@@ -12,10 +12,11 @@ use pathway_rpc::{
     ServerSettings, Target,
 };
 use pathway_runtime::{Component, Env, Security};
+use pathway_telemetry::LOGS;
 use pathway_topics::{Topics, TopicsConfig};
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::config::{Calls, Config, DEFAULTS, ExecutionsConfig, OutboundConfig, PeersConfig};
 use crate::error::ProcessorError;
@@ -23,7 +24,7 @@ use crate::grpc;
 use crate::journal::StoredJournal;
 use crate::metrics::Metrics;
 use crate::pathways;
-use crate::processing::{Admission, Processing};
+use crate::processing::{Admission, Ends, Processing};
 use crate::registry::{Registry, compile};
 use crate::replays::Replays;
 use crate::retention::Retention;
@@ -66,8 +67,6 @@ pub struct Peers {
     pub notifications: Target,
 }
 
-/// How many batches a slow watcher may fall behind.
-const BEHIND: usize = 256;
 // === impl Deps ===
 
 impl From<Env> for Deps {
@@ -124,7 +123,7 @@ impl Component for Processor {
             clock: deps.env.clock.clone(),
             telemetry: deps.env.telemetry.clone(),
             metrics: Metrics::new(&deps.env.telemetry),
-            ended: broadcast::Sender::new(BEHIND),
+            ends: Ends::new(),
             replays: Arc::default(),
             pinned: Arc::default(),
         });
@@ -155,16 +154,16 @@ impl Component for Processor {
     async fn run(self, listener: Listener, shutdown: CancellationToken) -> Result<(), Fault> {
         let tasks = TaskTracker::new();
         let closing = self.processing.closing.clone();
-        tasks.spawn(
-            Workers::new(Processing::clone(&self.processing), self.env.rng.clone()).run(closing.clone()),
-        );
-        let retention = Retention::new(Processing::clone(&self.processing), self.executions.clone());
-        tasks.spawn(closing.clone().run_until_cancelled_owned(retention.run()));
-        tasks.spawn(
-            Replays::new(Processing::clone(&self.processing), self.env.rng.clone()).run(closing.clone()),
-        );
-        let lag = self.processing.metrics.clone().watch(Processing::clone(&self.processing));
-        tasks.spawn(closing.clone().run_until_cancelled_owned(lag));
+        let processing = || Processing::clone(&self.processing);
+        let named = |name: &'static str| tracing::info_span!(target: LOGS, "task", name);
+        let workers = Workers::new(processing(), self.env.rng.clone()).run(closing.clone());
+        tasks.spawn(workers.instrument(named("workers")));
+        let retention = Retention::new(processing(), self.executions.clone()).run();
+        tasks.spawn(closing.clone().run_until_cancelled_owned(retention).instrument(named("retention")));
+        let replays = Replays::new(processing(), self.env.rng.clone()).run(closing.clone());
+        tasks.spawn(replays.instrument(named("replays")));
+        let lag = self.processing.metrics.clone().watch(processing());
+        tasks.spawn(closing.clone().run_until_cancelled_owned(lag).instrument(named("lag")));
         tasks.close();
 
         let config = ServerConfig {

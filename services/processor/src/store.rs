@@ -6,6 +6,8 @@ mod executions;
 mod pathways;
 mod replays;
 
+use std::sync::Arc;
+
 use pathway_store::{Db, Migration, Once, REQUESTS, StoreConfig, StoreError, Val};
 use pathway_topics::Topics;
 
@@ -33,7 +35,7 @@ pub(crate) struct Ended {
     pub(crate) group: String,
     pub(crate) partition: i32,
     pub(crate) next: i64,
-    pub(crate) executions: Vec<Execution>,
+    pub(crate) executions: Arc<Vec<Execution>>,
     pub(crate) dead_letters: Vec<DeadLetter>,
     /// Where the batch is one of a replay: what it adds to that.
     pub(crate) replay: Option<ReplayStep>,

@@ -4,30 +4,31 @@
 //! next one begins where the last commit was. Partitions run side by side, so while one waits for a peer or a disk, others work.
 
 mod event;
+mod pace;
 mod record;
 mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use pathway_engine::{BatchOutcome, DefinitionError, Node, Pathway};
-use pathway_kernel::{Backoff, Code, Fault, Rng};
+use pathway_engine::{BatchOutcome, DefinitionError, Pathway};
+use pathway_kernel::{Code, Fault, Rng};
 use pathway_telemetry::LOGS;
+use pathway_topics::StoredEvent;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::processing::Processing;
-use crate::store::{DeadLetter, Ended, Execution, ReplayStep};
 use event::{Event, limit};
-use record::Run;
+use pace::Pace;
+pub(crate) use pace::{park, parked_for};
+use record::{Run, alerts};
 use trace::BatchTrace;
 
 /// The most events of a batch where no version is active that says how many.
 const BATCH: usize = 512;
-/// The longest that a parked partition waits before it tries again.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// How often a worker looks without having been woken: another process may append to a shared store.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -46,42 +47,12 @@ pub(crate) struct Worker {
     pub(crate) rng: Rng,
 }
 
-/// How many events a batch takes after a failure.
-///
-/// A peer that comes back is weak. Full batches from every partition at once would be more than it had before it fell, and each that fails has cost the work
-/// of all of its events. So one event goes first, and where it gets through, more follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pace {
-    /// As many as there may be.
-    Full,
-    /// One event, to see.
-    Canary,
-    /// So many, growing.
-    Growing(usize),
-}
-
-// === impl Pace ===
-
-impl Pace {
-    const GROWTH: usize = 8;
-
-    fn at_most(self, most: usize) -> usize {
-        match self {
-            Self::Full => most,
-            Self::Canary => 1,
-            Self::Growing(size) => size.min(most),
-        }
-    }
-
-    fn went_well(self) -> Self {
-        match self {
-            // ## Canary => Growing
-            Self::Canary => Self::Growing(Self::GROWTH),
-            // ## Growing => (Growing | Full)
-            Self::Growing(size) if size < BATCH => Self::Growing(size * Self::GROWTH),
-            Self::Growing(_) | Self::Full => Self::Full,
-        }
-    }
+/// What a step came to.
+enum Stepped {
+    /// There was nothing to run; what comes next will be at this offset.
+    Idle(i64),
+    /// Everything before this offset has been run.
+    Reached(i64),
 }
 
 // === impl Worker ===
@@ -96,7 +67,6 @@ impl Worker {
 
     async fn work(&self) {
         let mut appended = self.processing.topics.subscribe_appends(&self.topic);
-        let backoff = parked_backoff();
         let (mut tries, mut pace) = (0, Pace::Full);
         // Where no other process may have the partition, the worker itself knows how far it has come.
         let is_alone = !self.processing.store.db().is_shared();
@@ -105,29 +75,30 @@ impl Worker {
             // Marked as seen before the log is read: what is appended after that wakes us again.
             appended.borrow_and_update();
             let stepped = self.step(tries + 1, pace, reached).await;
-            reached = stepped.as_ref().ok().map(|(_, next)| *next).filter(|_| is_alone);
+            reached = match &stepped {
+                Ok(Stepped::Idle(next) | Stepped::Reached(next)) if is_alone => Some(*next),
+                Ok(_) | Err(_) => None,
+            };
             match stepped {
-                Ok((true, _)) => {
+                Ok(Stepped::Reached(_)) => {
                     self.unpark(tries);
                     (tries, pace) = (0, pace.went_well());
                 }
-                Ok((false, _)) => {
+                Ok(Stepped::Idle(_)) => {
                     self.unpark(tries);
                     tries = 0;
                     // The sender lives as long as the topics that we hold.
                     let _ = tokio::time::timeout(LOOK_AGAIN, appended.changed()).await;
                 }
                 Err(fault) => {
-                    // A peer, or the breaker before it, may know better than we when to come again.
-                    let wait = fault.retry_after().unwrap_or_else(|| backoff.delay(tries, &self.rng));
-                    let wait = wait.min(LONGEST_WAIT);
+                    let wait = parked_for(&fault, tries, &self.rng);
                     let (code, reason, wait_ms) = (fault.code().name(), fault.reason(), wait.as_millis());
                     tracing::warn!(code, reason, wait_ms, attempt = tries + 1, "parked");
                     if tries == 0 {
                         self.processing.metrics.parked(&self.pathway, true);
                     }
                     (tries, pace) = (tries.saturating_add(1), Pace::Canary);
-                    tokio::time::sleep(wait).await;
+                    park(wait, self.processing.tools.breakers()).await;
                 }
             }
         }
@@ -140,9 +111,8 @@ impl Worker {
         }
     }
 
-    /// Runs one batch from `reached` on, or from the committed offset; answers whether there was one, and the offset to go on from. An error means that
-    /// it has to be run again.
-    async fn step(&self, attempt: u32, pace: Pace, reached: Option<i64>) -> Result<(bool, i64), Fault> {
+    /// Runs one batch from `reached` on, or from the committed offset. An error means that it has to be run again.
+    async fn step(&self, attempt: u32, pace: Pace, reached: Option<i64>) -> Result<Stepped, Fault> {
         let topics = &self.processing.topics;
         let begin = match reached {
             Some(reached) => reached,
@@ -150,26 +120,22 @@ impl Worker {
         };
         let most = pace.at_most(self.batch());
         let mut stored = topics.fetch(&self.topic, self.partition, begin, most).await?;
-        let Some(first) = stored.first().map(|event| event.offset) else { return Ok((false, begin)) };
+        let Some(first) = stored.first().map(|event| event.offset) else { return Ok(Stepped::Idle(begin)) };
         // Asked for after the events were read: every activation that decides one of them is known.
         let current = self.processing.registry.current().await?;
         let line = current.line(&self.pathway).ok_or_else(|| not_registered(&self.pathway))?;
         let (stretch, until) = line.at(self.partition, first);
         stored.retain(|event| event.offset < until);
-        let mut next = stored.last().map_or(first, |event| event.offset + 1);
-        match &stretch.pathway {
-            None => self.end(next, Vec::new(), Vec::new(), 0).await?,
-            Some(Err(mistakes)) => return Err(not_runnable(&self.pathway, mistakes)),
-            Some(Ok(pathway)) => {
-                let definition = pathway.definition();
-                let read = |stored| Event::read(self, definition, stored);
-                let mut events: Vec<Event> = stored.into_iter().map(read).collect();
-                limit(&mut events, definition);
-                next = events.last().map_or(next, |event| event.stored.offset + 1);
-                self.run_batch(pathway, events, next, attempt).await?;
+        let next = match &stretch.pathway {
+            None => {
+                let next = stored.last().map_or(first, |event| event.offset + 1);
+                self.end(next, Vec::new(), Vec::new(), 0).await?;
+                next
             }
-        }
-        Ok((true, next))
+            Some(Err(mistakes)) => return Err(not_runnable(&self.pathway, mistakes)),
+            Some(Ok(pathway)) => self.run_stored(pathway, stored, attempt).await?.unwrap_or(first),
+        };
+        Ok(Stepped::Reached(next))
     }
 
     /// Runs a batch of at most `most` events before `end` with a version of a replay; answers by how many offsets it came further, 0 at the end.
@@ -185,22 +151,31 @@ impl Worker {
         if begun >= end {
             return Ok(0);
         }
-        let definition = pathway.definition();
-        let mut stored = topics
-            .fetch(&self.topic, self.partition, begun, most.clamp(1, definition.limits().batch))
-            .await?;
+        let most = most.clamp(1, pathway.definition().limits().batch);
+        let mut stored = topics.fetch(&self.topic, self.partition, begun, most).await?;
         stored.retain(|event| event.offset < end);
-        let mut events: Vec<Event> =
-            stored.into_iter().map(|stored| Event::read(self, definition, stored)).collect();
-        limit(&mut events, definition);
-        let next = events.last().map_or(end, |event| event.stored.offset + 1);
-        if events.is_empty() {
+        let next = self.run_stored(pathway, stored, attempt).await?;
+        if next.is_none() {
             // What there was had been removed before the replay held it.
-            self.end(next, Vec::new(), Vec::new(), next - begun).await?;
-        } else {
-            self.run_batch(pathway, events, next, attempt).await?;
+            self.end(end, Vec::new(), Vec::new(), end - begun).await?;
         }
-        Ok(next - begun)
+        Ok(next.unwrap_or(end) - begun)
+    }
+
+    /// Runs as many of these events as go into one batch; answers the offset behind the last of them, none where there are none.
+    async fn run_stored(
+        &self,
+        pathway: &Pathway,
+        stored: Vec<StoredEvent>,
+        attempt: u32,
+    ) -> Result<Option<i64>, Fault> {
+        let definition = pathway.definition();
+        let read = |stored| Event::read(self, definition, stored);
+        let mut events: Vec<Event> = stored.into_iter().map(read).collect();
+        limit(&mut events, definition);
+        let Some(next) = events.last().map(|event| event.stored.offset + 1) else { return Ok(None) };
+        self.run_batch(pathway, events, next, attempt).await?;
+        Ok(Some(next))
     }
 
     /// How many events to read: as many as the version that is active takes at once.
@@ -275,40 +250,6 @@ impl Worker {
         metrics.batch(&self.pathway, batch, begun.elapsed(), started_at_us - oldest);
         Ok(())
     }
-
-    /// Makes room for more events of these keys. The pathway that lets events in counts them out; a replay does not.
-    fn release(&self, executions: &[Execution]) {
-        let known = self.processing.registry.known();
-        if known.of_topic(&self.topic).next().is_some_and(|line| line.name() == self.group) {
-            let keys = executions.iter().map(|execution| execution.partition_key.as_str());
-            self.processing.admission.release(&self.topic, keys);
-        }
-    }
-
-    /// Keeps what a batch left behind, with the offset.
-    async fn end(
-        &self,
-        next: i64,
-        executions: Vec<Execution>,
-        dead_letters: Vec<DeadLetter>,
-        done: i64,
-    ) -> Result<(), Fault> {
-        let ended = Ended {
-            topic: self.topic.clone(),
-            group: self.group.clone(),
-            partition: self.partition,
-            next,
-            executions: executions.clone(),
-            dead_letters,
-            replay: self.replay.map(|id| ReplayStep { id, done }),
-        };
-        self.processing.store.end(ended).await?;
-        self.processing.topics.notify_committed(&self.topic, &self.group, self.partition, next);
-        self.release(&executions);
-        // Nobody may be watching.
-        let _ = self.processing.ended.send(Arc::new(executions));
-        Ok(())
-    }
 }
 
 /// Activations are never removed, so this is a defect; the partition waits rather than lose an event.
@@ -322,18 +263,6 @@ fn not_runnable(pathway: &str, mistakes: &[DefinitionError]) -> Fault {
     let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     let message = format!("this processor cannot run a version of `{pathway}`: {}", mistakes.join("; "));
     Fault::new(Code::Unavailable, "NOT_RUNNABLE", message)
-}
-
-/// The nodes that send notices.
-fn alerts(pathway: &Pathway) -> Vec<&str> {
-    let nodes = pathway.definition().nodes().iter();
-    nodes.filter(|node| node.tool() == "notifications.send").map(Node::name).collect()
-}
-
-/// A parked partition looks again soon at first, for most outages are a restart. It need not wait long: a peer that stays away is guarded by its
-/// breaker, which says when it will be asked again.
-pub(crate) fn parked_backoff() -> Backoff {
-    Backoff::try_new(Duration::from_millis(200), Duration::from_secs(3), 0.5).unwrap_or_default()
 }
 
 fn micros(duration: Duration) -> i64 {

@@ -72,6 +72,15 @@ impl Mistakes {
         }
     }
 
+    /// Whether what was found leaves open what a node answers: a list or one answer, its own or that of its fallback.
+    pub(crate) fn leave_open(&self, node: &str) -> bool {
+        let decides = |field: &str| ["for_each", "on_error", "fallback"].contains(&field);
+        self.0.iter().any(|mistake| {
+            let field = mistake.path.strip_prefix("nodes.").and_then(|path| path.strip_prefix(node));
+            field.and_then(|field| field.strip_prefix('.')).is_some_and(decides)
+        })
+    }
+
     /// What was read, where nothing is wrong with it; else everything that is wrong, which is never nothing.
     ///
     /// A check that reads nothing has to say why. One that forgets to is a defect of ours, and whoever wrote the definition must not be left with a refusal that

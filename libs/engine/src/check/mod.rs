@@ -1,7 +1,8 @@
 //! Reading a definition and finding everything that is wrong with it.
 //!
 //! Two passes. This one needs the definition alone: its fields, its expressions, the order of its nodes. [`types`] needs the tools as well: whether they
-//! exist, take what they are given, and answer what is asked of them.
+//! exist, take what they are given, and answer what is asked of them. Where the tools are known, the second pass follows whatever the first has found, for whoever
+//! mends a file wants to mend it once.
 
 mod mistakes;
 mod node;
@@ -12,11 +13,14 @@ pub(crate) mod types;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
+use crate::Tools;
 use crate::definition::{Definition, DefinitionError, Limits, canonical, version};
 use crate::expression::Expression;
 use crate::format::{DEFINITION, MOST_EVENTS};
 use crate::template::Template;
-use mistakes::{EXPRESSION_HINT, KEY_HINT, Mistakes, duration};
+pub(crate) use mistakes::Mistakes;
+use mistakes::{EXPRESSION_HINT, KEY_HINT, duration};
+use types::Parts;
 
 /// The most nodes of a pathway.
 const MOST_NODES: usize = 100;
@@ -26,6 +30,7 @@ const SIDE_BY_SIDE: usize = 16;
 pub(crate) fn definition(
     value: &Value,
     schemas: &dyn Fn(&str) -> Option<Value>,
+    tools: Option<&Tools>,
 ) -> Result<Definition, Vec<DefinitionError>> {
     let mut mistakes = Mistakes::default();
     let Some(top) = value.as_object() else {
@@ -41,6 +46,11 @@ pub(crate) fn definition(
     let output = top.get("output").map(|output| template(output, "output", &mut mistakes));
     if let Some(output) = &output {
         references::output(output, &nodes, &mut mistakes);
+    }
+    if let Some(tools) = tools {
+        let parts =
+            Parts { key: key.as_ref(), schema: schema.as_ref(), nodes: &nodes, output: output.as_ref() };
+        types::check(parts, tools, &mut mistakes);
     }
     let mut whole = value.clone();
     // The schema that a reference names is part of what the pathway means, so it is part of the version.
@@ -96,7 +106,7 @@ fn input(
     let schema = match input.get("$ref").and_then(Value::as_str).filter(is_file) {
         None => Some(input.clone()),
         Some(name) => schemas(name).or_else(|| {
-            let message = format!("there is no schema `{name}` beside the definition");
+            let message = format!("there is no schema `{name}` beside the definition, or it is no JSON");
             mistakes.add("UNKNOWN_SCHEMA", "input.$ref", message, "put the file into the same directory");
             None
         }),

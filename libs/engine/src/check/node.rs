@@ -11,6 +11,7 @@ use super::template;
 use crate::definition::{Call, Fallback, Node, OnError, Retry};
 use crate::format::NODE;
 use crate::journal::OnUnknown;
+use crate::template::Template;
 
 /// How far a wait between attempts may fall short, so that those who failed together do not come back together.
 const JITTER: f64 = 0.5;
@@ -52,9 +53,13 @@ pub(super) fn node(name: &str, entry: &Map<String, Value>, path: &str, mistakes:
 
 fn call(entry: &Map<String, Value>, path: &str, mistakes: &mut Mistakes) -> Call {
     let tool = entry.get("use").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let none = Value::Object(Map::new());
-    let with = entry.get("with").filter(|with| with.is_object()).unwrap_or(&none);
-    Call { tool, with: template(with, &join(path, "with"), mistakes) }
+    let with = match entry.get("with") {
+        None => Template::Object(Vec::new()),
+        Some(with) if with.is_object() => template(with, &join(path, "with"), mistakes),
+        // What is no mapping has been told; no argument is missed in it.
+        Some(_) => Template::Literal(Value::Null),
+    };
+    Call { tool, with }
 }
 
 fn needs(entry: &Map<String, Value>, path: &str, mistakes: &mut Mistakes) -> Vec<String> {

@@ -10,53 +10,61 @@ use serde_json::Value;
 
 use super::mistakes::{Mistakes, did_you_mean};
 use super::references::expressions;
-use crate::definition::{Call, Definition, Fallback, Node, OnError};
+use crate::definition::{Call, Fallback, Node, OnError};
 use crate::expression::Expression;
 use crate::template::Template;
 use crate::{Answer, Kind, Tool, Tools};
 
-/// Finds all that is wrong between a definition and its tools.
-pub(crate) fn check(definition: &Definition, tools: &Tools) -> Mistakes {
-    let mut mistakes = Mistakes::default();
-    let known = Known { definition, tools };
-    known.names(&definition.key, "on.key", &mut mistakes);
-    for node in &definition.nodes {
+/// What a definition says, as far as it could be read.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) key: Option<&'a Expression>,
+    pub(crate) schema: Option<&'a Value>,
+    pub(crate) nodes: &'a [Node],
+    pub(crate) output: Option<&'a Template>,
+}
+
+/// Finds all that is wrong between a definition and its tools, beside what has been found already.
+pub(crate) fn check(parts: Parts<'_>, tools: &Tools, mistakes: &mut Mistakes) {
+    let uncertain = parts.nodes.iter().filter(|node| mistakes.leave_open(&node.name));
+    let known = Known { parts, tools, uncertain: uncertain.map(|node| node.name.as_str()).collect() };
+    if let Some(key) = parts.key {
+        known.names(key, "on.key", mistakes);
+    }
+    for node in parts.nodes {
         let path = format!("nodes.{}", node.name);
-        known.call(&node.call, &path, &mut mistakes);
+        known.call(&node.call, &path, mistakes);
         if let OnError::Fallback(fallback) = &node.on_error
             && let Fallback::Call(call) = fallback.as_ref()
         {
-            known.call(call, &format!("{path}.fallback"), &mut mistakes);
+            known.call(call, &format!("{path}.fallback"), mistakes);
         }
         for (path, expression, _) in expressions(node) {
-            known.names(expression, &path, &mut mistakes);
+            known.names(expression, &path, mistakes);
         }
         if let Some(kind) = node.for_each.as_ref().and_then(|list| known.kind(list))
             && kind != Kind::List
         {
             let message = format!("is {}, not a list", word(kind));
-            mistakes.add(
-                "ILL_TYPED",
-                format!("{path}.for_each"),
-                message,
-                "give an expression that is a list",
-            );
+            let hint = "give an expression that is a list";
+            mistakes.add("ILL_TYPED", format!("{path}.for_each"), message, hint);
         }
     }
-    if let Some(output) = &definition.output {
-        let mut found = Vec::new();
+    let mut found = Vec::new();
+    if let Some(output) = parts.output {
         output.expressions("output", &mut found);
-        for (path, expression) in found {
-            known.names(expression, &path, &mut mistakes);
-        }
     }
-    mistakes
+    for (path, expression) in found {
+        known.names(expression, &path, mistakes);
+    }
 }
 
 /// What is known before anything has run.
 struct Known<'a> {
-    definition: &'a Definition,
+    parts: Parts<'a>,
     tools: &'a Tools,
+    /// The nodes of which nobody can say what they answer before they are mended.
+    uncertain: Vec<&'a str>,
 }
 
 /// What is known of a path.
@@ -139,12 +147,12 @@ impl Known<'_> {
 
     fn find(&self, path: &[String]) -> Found {
         match path {
-            [root, rest @ ..] if root == "input" => match &self.definition.schema {
+            [root, rest @ ..] if root == "input" => match self.parts.schema {
                 Some(schema) => in_schema(schema, rest, "input"),
                 None => Found::Kind(Kind::Any),
             },
             [root, node, rest @ ..] if root == "nodes" => {
-                let node = self.definition.nodes.iter().find(|known| known.name == *node);
+                let node = self.parts.nodes.iter().find(|known| known.name == *node);
                 node.map_or(Found::Kind(Kind::Any), |node| self.in_answer(node, rest))
             }
             _ => Found::Kind(Kind::Any),
@@ -152,6 +160,9 @@ impl Known<'_> {
     }
 
     fn in_answer(&self, node: &Node, rest: &[String]) -> Found {
+        if self.uncertain.contains(&node.name.as_str()) {
+            return Found::Kind(Kind::Any);
+        }
         // A fallback answers something else.
         let is_certain = !matches!(node.on_error, OnError::Fallback(_));
         let answer = self.tools.get(&node.call.tool).map_or(Answer::Any, |tool| tool.answer());

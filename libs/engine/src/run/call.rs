@@ -9,7 +9,7 @@ use pathway_resilience::Breaker;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Answer, Clock, Progress};
+use super::{Progress, Told, Within};
 use crate::definition::Call;
 use crate::expression::Scope;
 use crate::journal::{OnUnknown, OnceCall, copy, in_time, is_unknown};
@@ -27,8 +27,7 @@ pub(super) struct Attempt<'a> {
     pub(super) breaker: Option<&'a Breaker>,
     /// What the items' keys end in: the node's name, and for its fallback something more, since it does another work.
     pub(super) work: &'a str,
-    pub(super) depth: u32,
-    pub(super) clock: Clock,
+    pub(super) within: Within,
     /// Which attempt this is, from 1.
     pub(super) attempt: u32,
 }
@@ -41,7 +40,7 @@ struct Items {
 }
 
 /// What became of each event, by its index.
-type Answers = Vec<(usize, Answer)>;
+type Answers = Vec<(usize, Told)>;
 
 // === impl Attempt ===
 
@@ -53,7 +52,7 @@ impl Attempt<'_> {
         let most = self.node.max_parallel.max(1);
         for &index in indices {
             match self.items(&events[index]) {
-                Ok(items) if items.is_empty() => answers.push((index, Answer::Skipped)),
+                Ok(items) if items.is_empty() => answers.push((index, Told::Skipped)),
                 Ok(items) if items.len() <= most => {
                     // An event's items stay together, so that it is answered once.
                     if waiting.items.len() + items.len() > most {
@@ -62,10 +61,12 @@ impl Attempt<'_> {
                     waiting.add(index, items);
                 }
                 Ok(items) => {
+                    // What waits may be of its key, and came before it.
+                    self.send(std::mem::take(&mut waiting), events, &mut answers).await;
                     let answer = self.in_pieces(index, items, most).await;
                     answers.push((index, answer));
                 }
-                Err(fault) => answers.push((index, Answer::Failed(fault))),
+                Err(fault) => answers.push((index, Told::Failed(fault))),
             }
         }
         self.send(waiting, events, &mut answers).await;
@@ -102,7 +103,7 @@ impl Attempt<'_> {
     }
 
     /// One event with more items than may be with the tool at once.
-    async fn in_pieces(&self, index: usize, mut items: Vec<ToolItem>, most: usize) -> Answer {
+    async fn in_pieces(&self, index: usize, mut items: Vec<ToolItem>, most: usize) -> Told {
         let (mut values, mut unknown) = (Vec::with_capacity(items.len()), None);
         while !items.is_empty() {
             let rest = items.split_off(items.len().min(most));
@@ -110,26 +111,26 @@ impl Attempt<'_> {
             let owners = vec![index; piece.len()];
             let results = match self.call(piece).await {
                 Ok(results) => results,
-                Err(fault) => return Answer::Failed(fault),
+                Err(fault) => return Told::Failed(fault),
             };
             for (_, answer) in self.gather(&owners, results) {
                 match answer {
-                    Answer::Value(Value::Array(piece)) => values.extend(piece),
-                    Answer::Value(value) => values.push(value),
-                    Answer::PassedOver(Value::Array(piece), fault) => {
+                    Told::Value(Value::Array(piece)) => values.extend(piece),
+                    Told::Value(value) => values.push(value),
+                    Told::PassedOver(Value::Array(piece), fault) => {
                         values.extend(piece);
                         unknown = Some(fault);
                     }
                     // A piece of a list is a list.
-                    Answer::PassedOver(..) | Answer::Skipped => {}
-                    Answer::Failed(fault) => return Answer::Failed(fault),
+                    Told::PassedOver(..) | Told::Skipped => {}
+                    Told::Failed(fault) => return Told::Failed(fault),
                 }
             }
         }
         let values = Value::Array(values);
         match unknown {
-            None => Answer::Value(values),
-            Some(fault) => Answer::PassedOver(values, fault),
+            None => Told::Value(values),
+            Some(fault) => Told::PassedOver(values, fault),
         }
     }
 
@@ -145,14 +146,15 @@ impl Attempt<'_> {
             if items.is_empty() {
                 return;
             }
+            let is_once = items.iter().any(|item| self.tool.effect(&item.args) == Effect::Once);
             let fault = match self.call(items).await {
                 Ok(results) => return answers.extend(self.gather(&owners, results)),
                 Err(fault) => fault,
             };
             let mut apart = owners;
             apart.dedup();
-            if apart.len() == 1 || !may_be_one_items_fault(&fault) {
-                return answers.extend(apart.into_iter().map(|owner| (owner, Answer::Failed(copy(&fault)))));
+            if apart.len() == 1 || is_once || !may_be_one_items_fault(&fault) {
+                return answers.extend(apart.into_iter().map(|owner| (owner, Told::Failed(copy(&fault)))));
             }
             let second = apart.split_off(apart.len() / 2);
             for half in [apart, second] {
@@ -177,16 +179,16 @@ impl Attempt<'_> {
         };
         let count = items.len();
         let own = self.node.timeout.map(|timeout| Instant::now() + timeout);
-        let deadline = [own, self.clock.until].into_iter().flatten().min();
+        let deadline = [own, self.within.until].into_iter().flatten().min();
         let context = CallContext {
             pathway: self.pathway.definition.name.as_str().into(),
             node: self.node.name.as_str().into(),
             attempt: self.attempt,
-            depth: self.depth,
+            depth: self.within.depth,
             deadline,
         };
         let result = if items.iter().any(|item| self.tool.effect(&item.args) == Effect::Once) {
-            let context = CallContext { deadline: self.clock.until, ..context };
+            let context = CallContext { deadline: self.within.until, ..context };
             let (tool, timeout, on_unknown) =
                 (Arc::clone(self.tool), self.node.timeout, self.node.on_unknown);
             self.pathway.ledger.call(OnceCall { tool, context, timeout, items, on_unknown }).await
@@ -235,9 +237,9 @@ impl Attempt<'_> {
             let is_list = self.node.for_each.is_some();
             let value = if is_list { Value::Array(values) } else { values.pop().unwrap_or_default() };
             let answer = match (failure, unknown) {
-                (Some(fault), _) => Answer::Failed(fault),
-                (None, Some(fault)) => Answer::PassedOver(value, fault),
-                (None, None) => Answer::Value(value),
+                (Some(fault), _) => Told::Failed(fault),
+                (None, Some(fault)) => Told::PassedOver(value, fault),
+                (None, None) => Told::Value(value),
             };
             answers.push((owner, answer));
         }
@@ -254,7 +256,7 @@ impl Items {
     }
 }
 
-/// What must not be done twice never fails as a whole because of one item, so it is not tried in halves.
+/// What must not be done twice is never tried in halves, whatever this says: the first call may be under way still.
 fn may_be_one_items_fault(fault: &Fault) -> bool {
     matches!(fault.code(), Code::InvalidArgument | Code::OutOfRange | Code::Internal)
 }

@@ -16,13 +16,16 @@
 //! A call that is refused as a whole may be refused because of one of its items. It is taken apart, by halves, until the guilty one stands alone.
 
 mod call;
+mod fallback;
+mod outcome;
 mod trace;
+mod within;
 
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
-use pathway_kernel::{Code, Fault};
+use pathway_kernel::Fault;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
@@ -31,6 +34,8 @@ use crate::definition::OnError;
 use crate::expression::Scope;
 use crate::{CallContext, Node, Pathway, Position, ToolItem};
 use call::Attempt;
+pub use outcome::{BatchOutcome, EventOutcome, Failure, NodeRun, NodeStatus};
+use within::Within;
 
 /// The longest wait of somebody else's choice that a batch sits out. Beyond it the batch is parked, for whoever runs it to decide.
 const LONGEST_HINT: Duration = Duration::from_secs(30);
@@ -46,69 +51,6 @@ pub struct Input {
     pub data: Value,
     /// What nodes answered in an earlier run that failed further on. They are not run again.
     pub done: Map<String, Value>,
-}
-
-/// What became of a batch.
-#[derive(Debug)]
-pub enum BatchOutcome {
-    /// Every event has ended, well or not; one outcome for each, in order.
-    Done(Vec<EventOutcome>),
-    /// Something that may pass stopped the batch: run it again later.
-    Park(Fault),
-}
-
-/// What became of an event.
-#[derive(Debug)]
-pub struct EventOutcome {
-    /// The nodes that it reached, in the order in which they ran.
-    pub nodes: Vec<NodeRun>,
-    /// Why it failed, if it did.
-    pub failure: Option<Failure>,
-    /// What the pathway answers; null where it failed or answers nothing.
-    pub output: Value,
-    /// What the nodes that succeeded have answered, by name: what a later run need not do again.
-    pub answers: Map<String, Value>,
-}
-
-/// What a node did for an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeRun {
-    /// The node's name.
-    pub node: String,
-    /// How it ended.
-    pub status: NodeStatus,
-    /// How often it was tried in this run.
-    pub attempts: u32,
-    /// When it began, counted from the beginning of the batch.
-    pub started_after: Duration,
-    /// How long the batch's calls took, waits between attempts included.
-    pub duration: Duration,
-    /// The failure's code; also where something else answered in the node's place.
-    pub error: Option<Code>,
-}
-
-/// How a node ended for an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NodeStatus {
-    /// It did its work.
-    Succeeded,
-    /// It failed for good.
-    Failed,
-    /// Its gate was closed, or there was nothing to do.
-    Skipped,
-    /// It failed and its fallback answered, or it was passed over because nobody knows whether it was done.
-    FellBack,
-    /// It had done its work in an earlier run.
-    Reused,
-}
-
-/// Why an event failed for good.
-#[derive(Debug)]
-pub struct Failure {
-    /// The node; empty where the input was wrong, `output` where the pathway's answer was.
-    pub node: String,
-    /// Why.
-    pub fault: Fault,
 }
 
 /// An event on its way through the nodes.
@@ -140,6 +82,18 @@ enum End {
     Failed(Fault),
 }
 
+/// What a call made of an event.
+enum Told {
+    Skipped,
+    Value(Value),
+    /// With null for each item of which nobody knows whether it was done.
+    PassedOver(Value, Fault),
+    /// For good or not, as the fault says.
+    Failed(Fault),
+}
+
+// === impl Pathway ===
+
 impl Pathway {
     /// Runs a batch. An event that fails for good does not touch the others; a failure that may pass parks them all.
     ///
@@ -148,31 +102,31 @@ impl Pathway {
     pub async fn run(&self, batch: Vec<Input>) -> BatchOutcome {
         // Nobody closes it. A step of another pathway takes no turn: one that waited for its own caller would wait for ever.
         let _turn = self.turns.acquire().await;
-        let clock = Clock { begun: Instant::now(), until: self.deadline(), depth: 0 };
+        let within = Within { begun: Instant::now(), until: self.deadline(), depth: 0 };
         let keyed = |input: Input| {
             let Position { epoch, partition, offset } = &input.position;
             (format!("{epoch}/{partition}/{offset}"), input)
         };
-        self.run_keyed(batch.into_iter().map(keyed).collect(), clock).await
+        self.run_keyed(batch.into_iter().map(keyed).collect(), within).await
     }
 
     /// Runs it as a step of another pathway: each item's argument `input` is the data of an event, and its key what the keys of the calls begin with.
     pub async fn run_as_step(&self, context: &CallContext, items: Vec<ToolItem>) -> BatchOutcome {
         let until = [self.deadline(), context.deadline].into_iter().flatten().min();
-        let clock = Clock { begun: Instant::now(), until, depth: context.depth + 1 };
+        let within = Within { begun: Instant::now(), until, depth: context.depth + 1 };
         let keyed = |mut item: ToolItem| {
             let data = item.args.get_mut("input").map(Value::take).unwrap_or_default();
             let input = Input { event_id: item.key.clone(), position: item.position, data, done: Map::new() };
             (item.key, input)
         };
-        self.run_keyed(items.into_iter().map(keyed).collect(), clock).await
+        self.run_keyed(items.into_iter().map(keyed).collect(), within).await
     }
 
     fn deadline(&self) -> Option<Instant> {
         self.definition.limits.deadline.map(|deadline| Instant::now() + deadline)
     }
 
-    async fn run_keyed(&self, batch: Vec<(String, Input)>, clock: Clock) -> BatchOutcome {
+    async fn run_keyed(&self, batch: Vec<(String, Input)>, within: Within) -> BatchOutcome {
         let mut events: Vec<Progress> =
             batch.into_iter().map(|(key, input)| self.begin(key, input)).collect();
         let nodes = &self.definition.nodes;
@@ -183,7 +137,7 @@ impl Pathway {
                 .iter()
                 .position(|node| node.level != level)
                 .map_or(nodes.len(), |at| first + at);
-            let calls = (first..next).map(|at| self.run_node(at, &events, clock));
+            let calls = (first..next).map(|at| self.run_node(at, &events, within));
             let side_by_side = iter(calls).buffered(self.definition.limits.max_parallel.max(1));
             let all: Vec<Result<Ran, Fault>> = side_by_side.collect().await;
             for (ran, node) in all.into_iter().zip(&nodes[first..next]) {
@@ -223,9 +177,9 @@ impl Pathway {
         EventOutcome { nodes: event.runs, failure: event.failure, output, answers }
     }
 
-    async fn run_node(&self, at: usize, events: &[Progress], clock: Clock) -> Result<Ran, Fault> {
+    async fn run_node(&self, at: usize, events: &[Progress], within: Within) -> Result<Ran, Fault> {
         let span = trace::node(&self.definition, &self.definition.nodes[at]);
-        let ran = self.run_node_in(&span, at, events, clock).instrument(span.clone()).await;
+        let ran = self.run_node_in(&span, at, events, within).instrument(span.clone()).await;
         if let Err(fault) = &ran {
             trace::parked(&span, fault);
         }
@@ -237,7 +191,7 @@ impl Pathway {
         span: &Span,
         at: usize,
         events: &[Progress],
-        clock: Clock,
+        within: Within,
     ) -> Result<Ran, Fault> {
         let (node, step) = (&self.definition.nodes[at], &self.steps[at]);
         let started = Instant::now();
@@ -248,8 +202,7 @@ impl Pathway {
             tool: &step.tool,
             breaker: step.breaker.as_ref(),
             work: &node.name,
-            depth: clock.depth,
-            clock,
+            within,
             attempt,
         };
         let mut ends = Vec::with_capacity(events.len());
@@ -265,17 +218,17 @@ impl Pathway {
             let mut passing = Vec::new();
             for (index, answer) in attempt(attempts).run(&open, events).await {
                 match answer {
-                    Answer::Skipped => ends.push((index, End::Skipped)),
-                    Answer::Value(value) => ends.push((index, End::Value(value))),
-                    Answer::PassedOver(value, fault) => ends.push((index, End::FellBack(value, fault))),
-                    Answer::Failed(fault) if fault.is_transient() => passing.push((index, fault)),
-                    Answer::Failed(fault) => failed.push((index, fault)),
+                    Told::Skipped => ends.push((index, End::Skipped)),
+                    Told::Value(value) => ends.push((index, End::Value(value))),
+                    Told::PassedOver(value, fault) => ends.push((index, End::FellBack(value, fault))),
+                    Told::Failed(fault) if fault.is_transient() => passing.push((index, fault)),
+                    Told::Failed(fault) => failed.push((index, fault)),
                 }
             }
             let Some((_, first)) = passing.first() else { break };
             let hint = first.retry_after().unwrap_or_default();
             let wait = node.retry.backoff.delay(attempts - 1, &self.rng).max(hint);
-            if attempts >= node.retry.attempts || hint > LONGEST_HINT || !clock.leaves(wait) {
+            if attempts >= node.retry.attempts || hint > LONGEST_HINT || !within.leaves(wait) {
                 failed.append(&mut passing);
                 break;
             }
@@ -285,97 +238,9 @@ impl Pathway {
             attempts += 1;
         }
         span.record("pathway.node.attempts", attempts);
-        ends.extend(self.fall_back(at, failed, events, clock).await?);
-        let (started_after, duration) = (started - clock.begun, started.elapsed());
+        ends.extend(self.fall_back(at, failed, events, within).await?);
+        let (started_after, duration) = (started - within.begun, started.elapsed());
         Ok(Ran { ends, attempts, started_after, duration })
-    }
-
-    /// What becomes of events whose node has failed.
-    async fn fall_back(
-        &self,
-        at: usize,
-        failed: Vec<(usize, Fault)>,
-        events: &[Progress],
-        clock: Clock,
-    ) -> Result<Vec<(usize, End)>, Fault> {
-        let (node, step) = (&self.definition.nodes[at], &self.steps[at]);
-        let OnError::Fallback(fallback) = &node.on_error else {
-            let end = |(index, fault): (usize, Fault)| {
-                if fault.is_transient() { Err(fault) } else { Ok((index, End::Failed(fault))) }
-            };
-            return failed.into_iter().map(end).collect();
-        };
-        if failed.is_empty() {
-            return Ok(Vec::new());
-        }
-        let indices: Vec<usize> = failed.iter().map(|(index, _)| *index).collect();
-        let answers = match (fallback.as_ref(), &step.fallback) {
-            (crate::definition::Fallback::Call(call), Some(tool)) => {
-                let attempt = Attempt {
-                    pathway: self,
-                    node,
-                    call,
-                    tool,
-                    breaker: None,
-                    // No node's name has a dot.
-                    work: &format!("{}.fallback", node.name),
-                    depth: clock.depth,
-                    clock,
-                    attempt: 1,
-                };
-                attempt.run(&indices, events).await
-            }
-            (crate::definition::Fallback::Value(value), _) => {
-                let answer = |index: &usize| match value.render(events[*index].scope()) {
-                    Ok(value) => (*index, Answer::Value(value)),
-                    Err(fault) => (*index, Answer::Failed(fault)),
-                };
-                indices.iter().map(answer).collect()
-            }
-            (crate::definition::Fallback::Call(_), None) => Vec::new(),
-        };
-        let mut causes: Vec<Option<Fault>> = failed.into_iter().map(|(_, fault)| Some(fault)).collect();
-        let mut ends = Vec::with_capacity(indices.len());
-        for (index, answer) in answers {
-            let place = indices.iter().position(|known| *known == index);
-            let cause = place.and_then(|place| causes[place].take());
-            let cause = cause.unwrap_or_else(|| Fault::internal("a fallback without a failure"));
-            ends.push(match answer {
-                Answer::Value(value) | Answer::PassedOver(value, _) => (index, End::FellBack(value, cause)),
-                Answer::Skipped => (index, End::FellBack(Value::Null, cause)),
-                Answer::Failed(fault) if fault.is_transient() => return Err(fault),
-                Answer::Failed(fault) => (index, End::Failed(fault)),
-            });
-        }
-        Ok(ends)
-    }
-}
-
-/// What a call made of an event.
-enum Answer {
-    Skipped,
-    Value(Value),
-    /// With null for each item of which nobody knows whether it was done.
-    PassedOver(Value, Fault),
-    /// For good or not, as the fault says.
-    Failed(Fault),
-}
-
-/// When the batch began and when it must have ended.
-#[derive(Clone, Copy)]
-struct Clock {
-    begun: Instant,
-    until: Option<Instant>,
-    /// How many pathways wait for this one.
-    depth: u32,
-}
-
-// === impl Clock ===
-
-impl Clock {
-    /// Whether there is time for this wait.
-    fn leaves(&self, wait: Duration) -> bool {
-        self.until.is_none_or(|until| Instant::now() + wait < until)
     }
 }
 

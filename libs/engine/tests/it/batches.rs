@@ -57,3 +57,18 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn an_event_with_more_items_than_fit_overtakes_nobody() {
+    let (pathway, echo) = pathway(
+        "  each: { use: echo, max_parallel: 10, for_each: '${input.list}', with: { value: '${item}' } }\n",
+    );
+    let event = |items: usize| json!({"list": vec![1; items]});
+    let outcomes = done(&pathway, &[event(3), event(12), event(1), event(2)]).await;
+    assert!(outcomes.iter().all(|outcome| outcome.failure.is_none()));
+    let calls = echo.calls();
+    assert!(calls.iter().all(|call| call.len() <= 10), "never more at once");
+    let offsets: Vec<i64> = calls.iter().flatten().map(|item| item.position.offset).collect();
+    assert!(offsets.is_sorted(), "{offsets:?}");
+    assert_eq!(offsets.len(), 18);
+}

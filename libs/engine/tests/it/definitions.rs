@@ -12,10 +12,7 @@ const HEAD: &str = "pathway: p\non: { topic: t, key: input.id }\n";
 /// `code path` of every mistake in a definition, sorted.
 fn mistakes(yaml: &str) -> Vec<String> {
     let tools = Tools::default().with(Arc::new(Echo::default()));
-    let found = match parse(yaml) {
-        Err(mistakes) => mistakes,
-        Ok(definition) => Pathway::new(definition, &tools).err().unwrap_or_default(),
-    };
+    let found = Pathway::parse(yaml, &|_| None, &tools).err().unwrap_or_default();
     let mut found: Vec<String> =
         found.iter().map(|mistake| format!("{} {}", mistake.code, mistake.path)).collect();
     found.sort();
@@ -24,7 +21,7 @@ fn mistakes(yaml: &str) -> Vec<String> {
 
 #[test]
 fn each_mistake_has_its_code_and_path() {
-    let corpus: [(&str, &[&str]); 22] = [
+    let corpus: [(&str, &[&str]); 25] = [
         ("nodes: [", &["INVALID_YAML "]),
         ("- a", &["WRONG_TYPE "]),
         ("{}", &["MISSING_FIELD nodes", "MISSING_FIELD on", "MISSING_FIELD pathway"]),
@@ -80,6 +77,26 @@ fn each_mistake_has_its_code_and_path() {
         (
             "+nodes: {a: {use: echo, with: {volume: 11}}}",
             &["MISSING_ARGUMENT nodes.a.with.value", "UNKNOWN_ARGUMENT nodes.a.with.volume"],
+        ),
+        // What is wrong with the file hides nothing that is wrong with the tools.
+        (
+            "+input: {type: 7}\nnodes: {a: {use: moon, with: {value: 1}, retries: 5}, b: {use: echo, with: {volume: 11}}}",
+            &[
+                "INVALID_SCHEMA input",
+                "MISSING_ARGUMENT nodes.b.with.value",
+                "UNKNOWN_ARGUMENT nodes.b.with.volume",
+                "UNKNOWN_FIELD nodes.a.retries",
+                "UNKNOWN_TOOL nodes.a.use",
+            ],
+        ),
+        (
+            "pathway: p\nnodes: {a: {use: moon, with: {value: 1}}}",
+            &["MISSING_FIELD on", "UNKNOWN_TOOL nodes.a.use"],
+        ),
+        // A list that cannot be read leaves open what the node answers.
+        (
+            "+nodes: {a: {use: echo, for_each: '${1 +}', with: {value: 1}}, b: {use: echo, needs: [a], for_each: '${nodes.a}', with: {value: '${item}'}}}",
+            &["INVALID_EXPRESSION nodes.a.for_each"],
         ),
     ];
     for (yaml, expected) in corpus {
@@ -174,14 +191,23 @@ fn an_inputs_violations_come_all_at_once_and_once_for_each_field() {
     let schema = json!({
         "type": "object",
         "required": ["id", "user"],
-        "properties": {"id": {"type": "string", "maxLength": 5}, "inner": {"properties": {"n": {"type": "integer"}}}}
+        "properties": {
+            "id": {"type": "string", "maxLength": 5},
+            "inner": {"properties": {"n": {"type": "integer"}}},
+            "kind": {"enum": ["expense", "income", "transfer", "adjustment", null]},
+        }
     });
     let definition = Definition::parse(&yaml, &move |_| Some(schema.clone())).unwrap();
     let pathway = Pathway::new(definition, &Tools::default().with(Arc::new(Echo::default()))).unwrap();
-    let violations =
-        pathway.check_input(&json!({"id": "secret".repeat(100_000), "inner": {"n": "x"}, "bad": 1}));
+    let violations = pathway
+        .check_input(&json!({"id": "secret".repeat(100_000), "inner": {"n": "x"}, "kind": "loan", "bad": 1}));
     let mut fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
     fields.sort_unstable();
-    assert_eq!(fields, ["bad", "id", "inner.n", "user"]);
+    assert_eq!(fields, ["bad", "id", "inner.n", "kind", "user"]);
+    let kind = violations.iter().find(|violation| violation.field == "kind").unwrap();
+    assert_eq!(
+        kind.description, r#"must be one of "expense", "income", "transfer", "adjustment", null"#,
+        "all of them"
+    );
     assert!(violations.iter().all(|violation| violation.description.len() < 200), "values are not repeated");
 }

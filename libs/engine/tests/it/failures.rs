@@ -224,7 +224,7 @@ async fn no_more_items_are_with_the_tool_than_the_node_allows() {
     let actor = Actor::new(|_, items| echo(items));
     let each = pathway(&actor, "max_parallel: 4, for_each: '${input}'");
     let outcomes = done(&each, &[json!([1, 2, 3]), json!([]), json!([4, 5, 6, 7, 8])]).await;
-    assert_eq!(actor.calls(), [4, 1, 3], "an event's items stay together where they can");
+    assert_eq!(actor.calls(), [3, 4, 1], "an event's items stay together where they can, and in their order");
     assert_eq!(outcomes[2].output.as_array().unwrap().len(), 5);
     assert_eq!(outcomes[1].nodes[0].status, NodeStatus::Skipped);
 }

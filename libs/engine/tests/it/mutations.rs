@@ -261,10 +261,7 @@ fn schema(name: &str) -> Option<Value> {
 /// `CODE path` of every mistake, sorted.
 fn mistakes(yaml: &str) -> Vec<String> {
     let tools = Tools::default().with(Arc::new(Echo::default())).with(Arc::new(Reader));
-    let found = match Definition::parse(yaml, &schema) {
-        Err(mistakes) => mistakes,
-        Ok(definition) => Pathway::new(definition, &tools).err().unwrap_or_default(),
-    };
+    let found = Pathway::parse(yaml, &schema, &tools).err().unwrap_or_default();
     for mistake in &found {
         assert!(!mistake.hint.is_empty() && !mistake.message.is_empty(), "{mistake}");
     }

@@ -215,7 +215,7 @@ fn parse_amount(text: &str, currency: Currency) -> Result<Money, String> {
     if text.starts_with(['-', '+']) {
         return Err(format!("{shown:?} has a sign; the transaction type says the direction"));
     }
-    Money::parse(text, currency).and_then(Money::of_line).map_err(|error| format!("{shown:?} {error}"))
+    Money::parse_line(text, currency).map_err(|error| format!("{shown:?} {error}"))
 }
 
 fn parse_direction(text: &str) -> Result<bool, String> {

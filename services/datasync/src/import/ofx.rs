@@ -267,7 +267,7 @@ fn parse_amount(text: &str, currency: Currency) -> Result<Money, String> {
     if let Some(at) = number.find('.').filter(|at| matches!(&number[..*at], "" | "-")) {
         number.insert(at, '0');
     }
-    Money::parse(&number, currency).and_then(Money::of_line).map_err(|error| format!("{shown:?} {error}"))
+    Money::parse_line(&number, currency).map_err(|error| format!("{shown:?} {error}"))
 }
 
 /// `YYYYMMDD`, which may go on with `HHMM`, `HHMMSS`, `.XXX` and `[-5:EST]`: the date as written and, where time and zone are given, the

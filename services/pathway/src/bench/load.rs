@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::events::{CURRENCY, Stream};
 use crate::client::{Mesh, answer, request, request_within};
+use crate::output::note;
 
 /// The topic of the main job.
 const TOPIC: &str = "transactions";
@@ -86,7 +87,7 @@ pub(super) async fn publish(mesh: &Mesh, events: Vec<Vec<u8>>) -> Result<Vec<Eve
             }
             Err(fault) if fault.code() == Code::Unavailable && cuts < MOST_CUTS => {
                 cuts += 1;
-                eprintln!("warning: a batch is published again: {}", fault.message());
+                note(&format!("warning: a batch is published again: {}", fault.message()));
                 tokio::time::sleep(AFTER_CUT).await;
             }
             Err(fault) => return Err(fault),

@@ -30,7 +30,7 @@ use pathway_kernel::Fault;
 use pathway_runtime::shutdown_signal;
 
 use crate::cli::Bench;
-use crate::output::Output;
+use crate::output::{Output, note};
 
 /// What a shell calls a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -48,7 +48,7 @@ pub(crate) async fn run(out: &Output, what: &Bench) -> Result<ExitCode, Fault> {
     tokio::select! {
         ended = measured => ended,
         () = signal => {
-            eprintln!("interrupted: the processes and their directory are gone");
+            note("interrupted: the processes and their directory are gone");
             Ok(ExitCode::from(INTERRUPTED))
         }
     }

@@ -152,3 +152,32 @@ pub struct Explain {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
+
+/// `pathway spending`
+#[derive(Debug, Args)]
+pub struct Spending {
+    /// The user.
+    #[arg(long)]
+    pub user: String,
+    /// `2018-03`, `2018`, `2018-Q1`, `2018-W10`, or `2018-03-01..2018-04-01`; the current month (UTC) unless given.
+    #[arg(long)]
+    pub period: Option<String>,
+    /// The currency, where the user has lines in several.
+    #[arg(long)]
+    pub currency: Option<String>,
+    /// By account or merchant in place of categories, with income.
+    #[arg(long, value_enum)]
+    pub by: Option<By>,
+    /// Lines in all currencies, converted to this one by the stored rates of their days.
+    #[arg(long = "in", value_name = "CURRENCY", conflicts_with_all = ["currency", "by"])]
+    pub reporting: Option<String>,
+}
+
+/// What spending is shown by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// The account that a line is of.
+    Account,
+    /// Who was paid.
+    Merchant,
+}

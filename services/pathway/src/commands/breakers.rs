@@ -1,19 +1,22 @@
 //! `pathway breakers`: what each service's calls run into, and an operator's word about it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use pathway_kernel::Fault;
 use pathway_proto::pathway::operations::v1 as api;
-use pathway_proto::pathway::operations::v1::operations_service_client::OperationsServiceClient;
 use pathway_proto::pathway::operations::v1::watch_breakers_response::Content;
-use pathway_rpc::Channel;
 use serde_json::{Value, json};
 use tonic::Request;
 
 use crate::cli::{BreakerVerb, Breakers};
-use crate::client::{Operators, Reconnect, answer, request};
-use crate::output::{Output, instant, table};
+use crate::client::{Operators, Server, answer, request};
+use crate::output::{Output, instant, note, table};
+
+/// How often a server that is away is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(operators: &Operators, out: &Output, args: &Breakers) -> Result<ExitCode, Fault> {
     match &args.action {
@@ -28,15 +31,36 @@ pub(crate) async fn run(operators: &Operators, out: &Output, args: &Breakers) ->
     }
 }
 
+/// What each server answers. One that is away hides nothing of the others, and they are asked side by side.
+async fn ask(operators: &Operators) -> Vec<(&Server, Result<Vec<api::Breaker>, Fault>)> {
+    let asked = operators.all().iter().map(|server| async move {
+        let answered = server.client.clone().list_breakers(request(api::ListBreakersRequest {})).await;
+        (server, answer(answered).map(|answered| answered.breakers))
+    });
+    join_all(asked).await
+}
+
 async fn list(operators: &Operators, out: &Output) -> Result<ExitCode, Fault> {
-    let mut breakers = Vec::new();
-    for operator in operators.all() {
-        let answered = operator.clone().list_breakers(request(api::ListBreakersRequest {})).await;
-        breakers.extend(answer(answered)?.breakers);
+    let (mut breakers, mut away) = (Vec::new(), Vec::new());
+    for (server, answered) in ask(operators).await {
+        match answered {
+            Ok(answered) => breakers.extend(answered),
+            Err(fault) => away.push((server, fault)),
+        }
+    }
+    if away.len() == operators.all().len() {
+        return away.into_iter().next().map_or(Ok(ExitCode::SUCCESS), |(_, fault)| Err(fault));
     }
     breakers.sort_by(|one, other| one.target.cmp(&other.target));
-    print(out, &breakers)?;
-    Ok(ExitCode::SUCCESS)
+    let unanswered =
+        away.iter().map(|(server, fault)| json!({"server": server.url, "reason": fault.message()}));
+    let documents: Vec<Value> = breakers.iter().map(document).collect();
+    let answer = json!({"breakers": documents, "unanswered": unanswered.collect::<Vec<_>>()});
+    out.answer(&answer, || text(&breakers))?;
+    for (server, fault) in &away {
+        note(&format!("error: {} is not shown: {}", server.url, fault.message()));
+    }
+    Ok(if away.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn set(
@@ -46,41 +70,62 @@ async fn set(
     action: api::BreakerAction,
 ) -> Result<ExitCode, Fault> {
     let message = api::SetBreakerRequest { target: target.to_owned(), action: action.into() };
-    let answered = operators.of(target).clone().set_breaker(request(message)).await;
+    let answered = operators.of(target).client.clone().set_breaker(request(message)).await;
     print(out, &answer(answered)?.breakers)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Follows all servers at once, and ends where one of them cannot be followed any more.
+/// Follows all servers at once. One that is away is asked again for as long as it takes; where all are from the beginning, or one refuses, that is the end.
 async fn watch(operators: &Operators, out: &Output) -> Result<ExitCode, Fault> {
+    let mut faults = Vec::new();
+    for (_, answered) in ask(operators).await {
+        faults.extend(answered.err());
+    }
+    if faults.len() == operators.all().len()
+        && let Some(fault) = faults.into_iter().next()
+    {
+        return Err(fault);
+    }
     let mut followed: FuturesUnordered<_> =
-        operators.all().iter().map(|operator| follow(operator, out)).collect();
+        operators.all().iter().map(|server| follow(server, out)).collect();
     match followed.next().await {
         Some(Err(fault)) => Err(fault),
         Some(Ok(())) | None => Ok(ExitCode::SUCCESS),
     }
 }
 
-async fn follow(operator: &OperationsServiceClient<Channel>, out: &Output) -> Result<(), Fault> {
-    let (mut reconnect, mut is_first) = (Reconnect::default(), true);
+async fn follow(server: &Server, out: &Output) -> Result<(), Fault> {
+    let (mut is_first, mut is_away) = (true, false);
     loop {
-        let ended = match operator.clone().watch_breakers(Request::new(api::WatchBreakersRequest {})).await {
-            Err(status) => Err(status),
-            Ok(response) => {
-                let mut stream = response.into_inner();
-                loop {
-                    match stream.message().await {
-                        Ok(Some(message)) => {
-                            reconnect.works();
-                            show(out, message.content, &mut is_first)?;
+        let watched = server.client.clone().watch_breakers(Request::new(api::WatchBreakersRequest {})).await;
+        let ended = match answer(watched) {
+            Err(fault) => Err(fault),
+            Ok(mut stream) => loop {
+                match stream.message().await {
+                    Ok(Some(message)) => {
+                        if std::mem::take(&mut is_away) {
+                            note(&format!("{} answers again", server.url));
+                            is_first = true;
                         }
-                        Ok(None) => break Ok(()),
-                        Err(status) => break Err(status),
+                        show(out, message.content, &mut is_first)?;
                     }
+                    Ok(None) => break Ok(()),
+                    Err(status) => break answer(Err::<tonic::Response<()>, _>(status)),
                 }
-            }
+            },
         };
-        reconnect.again(ended).await?;
+        match ended {
+            // A token's file has a new one by now, or the next attempt says otherwise.
+            Err(fault) if !fault.is_transient() && (is_away || fault.reason() != "TOKEN_EXPIRED") => {
+                return Err(fault);
+            }
+            Err(fault) if !is_away => {
+                is_away = true;
+                note(&format!("warning: {} is away: {}; it is asked again", server.url, fault.message()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
     }
 }
 
@@ -89,7 +134,7 @@ fn show(out: &Output, content: Option<Content>, is_first: &mut bool) -> Result<(
     match content {
         Some(Content::Snapshot(snapshot)) => {
             if snapshot.missed > 0 {
-                eprintln!("warning: {} changes came faster than they could be printed", snapshot.missed);
+                note(&format!("warning: {} changes came faster than they could be printed", snapshot.missed));
             }
             if out.is_json() || std::mem::take(is_first) || snapshot.missed > 0 {
                 print(out, &snapshot.breakers)?;
@@ -111,27 +156,29 @@ fn show(out: &Output, content: Option<Content>, is_first: &mut bool) -> Result<(
 
 fn print(out: &Output, breakers: &[api::Breaker]) -> Result<(), Fault> {
     let documents: Vec<Value> = breakers.iter().map(document).collect();
-    out.answer(&json!({"breakers": documents}), || {
-        if breakers.is_empty() {
-            return "no service has called anybody yet".to_owned();
-        }
-        let rows = breakers.iter().map(|breaker| {
-            let (window, totals) = (breaker.window.unwrap_or_default(), breaker.totals.unwrap_or_default());
-            vec![
-                breaker.target.clone(),
-                state(breaker.state()).to_owned(),
-                instant(breaker.since_us),
-                cause(breaker.cause()).to_owned(),
-                window.calls.to_string(),
-                format!("{:.0} %", window.failure_percent),
-                format!("{:.0} %", window.slow_percent),
-                totals.refused.to_string(),
-                totals.opened.to_string(),
-            ]
-        });
-        let header = ["target", "state", "since", "why", "calls", "failed", "slow", "refused", "opened"];
-        table(&header, &[4, 5, 6, 7, 8], rows)
-    })
+    out.answer(&json!({"breakers": documents}), || text(breakers))
+}
+
+fn text(breakers: &[api::Breaker]) -> String {
+    if breakers.is_empty() {
+        return "no service has called anybody yet".to_owned();
+    }
+    let rows = breakers.iter().map(|breaker| {
+        let (window, totals) = (breaker.window.unwrap_or_default(), breaker.totals.unwrap_or_default());
+        vec![
+            breaker.target.clone(),
+            state(breaker.state()).to_owned(),
+            instant(breaker.since_us),
+            cause(breaker.cause()).to_owned(),
+            window.calls.to_string(),
+            format!("{:.0} %", window.failure_percent),
+            format!("{:.0} %", window.slow_percent),
+            totals.refused.to_string(),
+            totals.opened.to_string(),
+        ]
+    });
+    let header = ["target", "state", "since", "why", "calls", "failed", "slow", "refused", "opened"];
+    table(&header, &[4, 5, 6, 7, 8], rows)
 }
 
 fn document(breaker: &api::Breaker) -> Value {

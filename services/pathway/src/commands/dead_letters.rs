@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::executions::{page_size, trace_id};
 use crate::cli::{DeadLetterAction, DeadLetters, LetterFilter};
 use crate::client::{Mesh, answer, request};
-use crate::output::{Output, instant, table};
+use crate::output::{Output, instant, more, table};
 use redrive::{discard, redrive_all};
 
 pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &DeadLetters) -> Result<ExitCode, Fault> {
@@ -57,7 +57,8 @@ async fn list(mesh: &Mesh, out: &Output, args: &DeadLetters) -> Result<ExitCode,
             row.push(format!("{}: {}", cell(&letter["error"], "code"), cell(&letter["error"], "message")));
             row
         });
-        table(&["id", "failed", "pathway", "event", "node", "error"], &[], rows)
+        let table = table(&["id", "failed", "pathway", "event", "node", "error"], &[], rows);
+        table + &more(letters.len(), Some(total))
     })?;
     Ok(ExitCode::SUCCESS)
 }

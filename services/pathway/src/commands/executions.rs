@@ -12,7 +12,7 @@ use super::dead_letters;
 use super::tree::tree;
 use crate::cli::{ExecutionAction, Executions};
 use crate::client::{Mesh, answer, request};
-use crate::output::{Output, instant, table};
+use crate::output::{Output, instant, more, table};
 
 pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Executions) -> Result<ExitCode, Fault> {
     match &args.action {
@@ -58,7 +58,8 @@ async fn list(mesh: &Mesh, out: &Output, args: &Executions) -> Result<ExitCode, 
                 execution.nodes.iter().map(node_text).collect::<Vec<_>>().join(" -> "),
             ]
         });
-        table(&["id", "started", "pathway", "event", "status", "nodes"], &[], rows)
+        let table = table(&["id", "started", "pathway", "event", "status", "nodes"], &[], rows);
+        if page_token.is_empty() { table } else { table + &more(executions.len(), None) }
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::cli::{Format, Import};
 use crate::client::{Mesh, answer, request_within};
-use crate::output::Output;
+use crate::output::{Output, note};
 
 /// The service's own limit: of a larger file no more is read.
 const LARGEST_FILE: u64 = 32 * 1024 * 1024;
@@ -42,10 +42,10 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Import) -> Result<Exit
     let caught_up =
         answer(mesh.analytics.clone().await_changes(request_within(reached, IMPORT_WITHIN)).await);
     if let Err(fault) = caught_up {
-        eprintln!(
+        note(&format!(
             "warning: the lines are stored, but the figures have not caught up yet: {}",
             fault.message()
-        );
+        ));
     }
     print(out, &summary)?;
     Ok(if summary.rejected.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

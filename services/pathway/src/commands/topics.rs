@@ -12,7 +12,7 @@ use tonic::Request;
 
 use crate::cli::{Place, Subscribe};
 use crate::client::{Mesh, Reconnect, answer, request};
-use crate::output::{Output, instant, table};
+use crate::output::{Output, instant, note, table};
 
 pub(crate) async fn list(mesh: &Mesh, out: &Output) -> Result<ExitCode, Fault> {
     let topics = answer(mesh.processor.clone().list_topics(request(ListTopicsRequest {})).await)?.topics;
@@ -85,7 +85,7 @@ fn wanted(args: &Subscribe, reached: &BTreeMap<i32, i64>) -> SubscribeRequest {
 /// Prints events; whether there have been as many as were wanted.
 fn show(out: &Output, args: &Subscribe, message: &SubscribeResponse, shown: &mut u64) -> Result<bool, Fault> {
     if message.missed > 0 {
-        eprintln!("warning: {} events had been removed before they could be read", message.missed);
+        note(&format!("warning: {} events had been removed before they could be read", message.missed));
     }
     for subscribed in &message.events {
         let event = subscribed.event.clone().unwrap_or_default();

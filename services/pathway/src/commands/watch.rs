@@ -9,7 +9,7 @@ use tonic::Request;
 use super::executions::{document, node_text, status_name};
 use crate::cli::Watch;
 use crate::client::{Mesh, Reconnect};
-use crate::output::{Output, instant};
+use crate::output::{Output, instant, note};
 
 pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Watch) -> Result<ExitCode, Fault> {
     let mut reconnect = Reconnect::default();
@@ -38,7 +38,10 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: &Watch) -> Result<ExitC
 
 fn show(out: &Output, message: &WatchExecutionsResponse) -> Result<(), Fault> {
     if message.missed > 0 {
-        eprintln!("warning: {} executions were not shown, because this reader was too slow", message.missed);
+        note(&format!(
+            "warning: {} executions were not shown, because this reader was too slow",
+            message.missed
+        ));
     }
     for execution in &message.executions {
         out.answer(&document(execution), || {

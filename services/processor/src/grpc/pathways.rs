@@ -4,13 +4,13 @@ use pathway_engine::{Action, PlannedNode};
 use pathway_kernel::{Check, Fault, Violation};
 use pathway_proto::pathway::processor::v1 as api;
 use pathway_rpc::{status, to_item_status};
-use tonic::Status as GrpcStatus;
+use tonic::{Response, Status as GrpcStatus};
 
 use super::checks::NamedPage;
 use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::pathways::Source;
-use crate::processing::{History, Kept};
+use crate::processing::{History, Kept, Processing};
 use crate::store::{Origin, Version};
 
 /// The longest definition or schema, in bytes.
@@ -19,6 +19,20 @@ const LONGEST_DEFINITION: usize = 256 * 1024;
 const MOST_SCHEMAS: usize = 64;
 /// The most activations that are told.
 const MOST_ACTIVATIONS: usize = 100;
+
+/// A page of pathways.
+pub(super) async fn list(
+    processing: &Processing,
+    request: api::ListPathwaysRequest,
+) -> Result<Response<api::ListPathwaysResponse>, GrpcStatus> {
+    let page = NamedPage::of_pathways(&request)?;
+    let after = page.after.as_deref().unwrap_or_default();
+    let (found, has_more) = processing.pathways(after, page.limit).await.map_err(status)?;
+    let last = found.last().filter(|_| has_more).map(|(kept, _)| kept.version.name.as_str());
+    let next_page_token = page.token(last);
+    let pathways = found.iter().map(|(kept, active)| to_pathway(kept, *active)).collect();
+    Ok(Response::new(api::ListPathwaysResponse { pathways, next_page_token }))
+}
 
 pub(super) fn from_registration(request: api::RegisterPathwayRequest) -> Result<Source, GrpcStatus> {
     let mut check = Check::default();

@@ -1,9 +1,35 @@
 //! Replays as the API's messages.
 
+use pathway_kernel::Check;
 use pathway_proto::pathway::processor::v1 as api;
+use pathway_rpc::status;
 use prost::Message as _;
+use tonic::{Response, Status as GrpcStatus};
 
+use super::LONGEST_NAME;
+use super::checks::{once, refuse};
+use super::convert::unsealed;
+use crate::processing::Processing;
 use crate::store::{Replay, ReplayState};
+
+/// Begins one.
+pub(super) async fn start(
+    processing: &Processing,
+    mut request: api::ReplayTopicRequest,
+) -> Result<Response<api::ReplayTopicResponse>, GrpcStatus> {
+    let mut check = Check::default();
+    check.request_id("request_id", &request.request_id);
+    check.required("pathway", &request.pathway, LONGEST_NAME);
+    check.text("version", &request.version, LONGEST_NAME);
+    check.note("from_time_us", (request.from_time_us < 0).then_some("must not be negative"));
+    check.note("rate", (request.rate < 0).then_some("must not be negative"));
+    refuse(check)?;
+    let id = std::mem::take(&mut request.request_id);
+    let once = once("ReplayTopic", &id, &request, processing.clock.now_us());
+    let (from_us, rate) = (request.from_time_us, request.rate.into());
+    let answer = processing.start_replay(&request.pathway, &request.version, from_us, rate, once, seal).await;
+    unsealed(&answer.map_err(status)?)
+}
 
 /// The encoded answer of a call that begins one, to be kept and sent.
 pub(super) fn seal(replay: &Replay) -> Vec<u8> {

@@ -13,7 +13,7 @@
 //! Nobody counts the log for each publish. What waited when it was last looked at, and all that was accepted since, cannot be less than what waits now; only
 //! when that comes near the bound does it pay to look again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -87,27 +87,22 @@ impl Admission {
         Ok(())
     }
 
-    /// Makes room for one more event of a key, or says when there will be. There is none for the keys that are `full` already.
-    pub(crate) fn admit_key(
-        &self,
-        topic: &str,
-        key: &str,
-        full: &HashSet<String>,
-    ) -> Result<(), ProcessorError> {
+    /// Makes room for one more event of a key, or says when there will be. There is none where the key `is_full` already.
+    pub(super) fn admit_key(&self, topic: &str, key: &str, is_full: bool) -> Result<(), ProcessorError> {
         let mut state = self.lock();
         let waiting = state.entry(topic.to_owned()).or_default();
         let of_key = waiting.keys.get(key).copied().unwrap_or(0);
-        if of_key >= self.most_of_a_key || full.contains(key) {
+        if of_key >= self.most_of_a_key || is_full {
             // Half of them must go before it pays to come again.
             return Err(ProcessorError::Flood { retry_after: waiting.time_for(of_key / 2) });
         }
-        match waiting.keys.get_mut(key) {
-            Some(count) => *count += 1,
-            None => {
-                waiting.keys.insert(key.to_owned(), 1);
-            }
-        }
+        waiting.count(key);
         Ok(())
+    }
+
+    /// Counts one more event of a key, whether there is room or not.
+    pub(super) fn count_key(&self, topic: &str, key: &str) {
+        self.lock().entry(topic.to_owned()).or_default().count(key);
     }
 
     /// Notes that events of these keys have been processed, or were not appended after all.
@@ -132,6 +127,15 @@ impl Admission {
 // === impl Waiting ===
 
 impl Waiting {
+    fn count(&mut self, key: &str) {
+        match self.keys.get_mut(key) {
+            Some(count) => *count += 1,
+            None => {
+                self.keys.insert(key.to_owned(), 1);
+            }
+        }
+    }
+
     fn recount(&mut self, counted: i64) {
         let now = Instant::now();
         if let Some((before, at)) = self.counted {

@@ -7,7 +7,7 @@ use pathway_topics::{NewEvent, Position};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::Processing;
+use super::{Appended, Checked, Processing};
 use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::store::{DeadLetter, Resolution, resolve_in};
@@ -31,42 +31,36 @@ impl Processing {
     ) -> Result<Vec<Result<(String, Position), ProcessorError>>, ProcessorError> {
         let ids: Vec<Uuid> = items.iter().map(|(id, _)| *id).collect();
         let found = self.store.find_dead_letters(&ids).await?;
-        let mut results: Vec<Result<(String, Position), ProcessorError>> = Vec::with_capacity(items.len());
+        let mut results: Vec<Option<Result<(String, Position), ProcessorError>>> =
+            Vec::with_capacity(items.len());
         let mut by_topic: BTreeMap<String, (Vec<usize>, Vec<Letter>)> = BTreeMap::new();
         let mut seen = HashSet::new();
         for ((index, (id, data)), found) in items.into_iter().enumerate().zip(found) {
-            // Replaced where it is published below.
-            results.push(Err(match found {
-                None => ProcessorError::UnknownDeadLetter,
-                Some(letter) if letter.resolution.is_some() || !seen.insert(id) => ProcessorError::Resolved,
+            results.push(match found {
+                None => Some(Err(ProcessorError::UnknownDeadLetter)),
+                Some(letter) if letter.resolution.is_some() || !seen.insert(id) => {
+                    Some(Err(ProcessorError::Resolved))
+                }
                 Some(letter) => {
                     let (places, letters) = by_topic.entry(letter.topic.clone()).or_default();
                     places.push(index);
                     letters.push(Letter { id, event: resumed(letter)?.corrected(data) });
-                    ProcessorError::Ending
+                    None
                 }
-            }));
+            });
         }
         for (topic, (places, letters)) in by_topic {
-            // A topic that takes nothing is its letters' affair, not that of the others.
-            if self.owner(&topic).is_err() {
-                for place in places {
-                    if let Err(refused) = self.owner(&topic) {
-                        results[place] = Err(refused);
-                    }
-                }
-                continue;
-            }
             let span = self.publish_span(&topic, letters.len());
             let published = self.redrive_in(&topic, letters).instrument(span).await?;
             for (place, published) in places.into_iter().zip(published) {
-                results[place] = published.map(|position| (topic.clone(), position));
+                results[place] = Some(published.map(|position| (topic.clone(), position)));
             }
         }
-        Ok(results)
+        Ok(results.into_iter().map(|result| result.unwrap_or(Err(ProcessorError::Ending))).collect())
     }
 
-    /// Publishes the letters of one topic and notes that they are redriven.
+    /// Publishes the letters of one topic and notes that they are redriven. Where the topic takes nothing, each of them is refused: that is their affair, not that of
+    /// other topics' letters.
     async fn redrive_in(
         &self,
         topic: &str,
@@ -74,57 +68,42 @@ impl Processing {
     ) -> Result<Vec<Result<Position, ProcessorError>>, ProcessorError> {
         let (ids, events): (Vec<Uuid>, Vec<Envelope>) =
             letters.into_iter().map(|letter| (letter.id, letter.event)).unzip();
-        let checked = self.check(topic, events)?;
-        let good: Vec<(Uuid, NewEvent)> = ids
-            .into_iter()
-            .zip(&checked)
-            .filter_map(|(id, event)| Some((id, event.as_ref().ok()?.clone())))
-            .collect();
-        let keys: Vec<String> = good.iter().map(|(_, event)| event.partition_key.clone()).collect();
-        let done = match self.admission.admit(topic, good.len()).await {
-            Ok(()) => self.append_and_resolve(topic, good).await,
-            Err(refused) => Err(refused),
-        };
-        let positions = match done {
-            Ok(positions) => positions,
-            Err(error) => {
-                self.admission.release(topic, keys.iter().map(String::as_str));
-                return Err(error);
+        let Checked { good, refused, room } = match self.check(topic, events) {
+            Ok(checked) => checked,
+            Err(ProcessorError::InactiveTopic { topic, pathway }) => {
+                let refused =
+                    || ProcessorError::InactiveTopic { topic: topic.clone(), pathway: pathway.clone() };
+                return Ok(ids.iter().map(|_| Err(refused())).collect());
             }
+            Err(ProcessorError::UnknownTopic(topic)) => {
+                return Ok(ids.iter().map(|_| Err(ProcessorError::UnknownTopic(topic.clone()))).collect());
+            }
+            Err(error) => return Err(error),
         };
-        let appended = positions.iter().flatten().count();
-        if appended > 0 {
-            self.topics.notify_appended(topic, appended);
+        let mut positions = Vec::new();
+        if !good.is_empty() {
+            let ids = ids.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none());
+            let (ids, topics, topic) =
+                (ids.map(|(id, _)| id).collect::<Vec<_>>(), self.topics.clone(), topic.to_owned());
+            let now_us = self.clock.now_us();
+            let resolve_and_append = move |tx: &mut Tx<'_>| {
+                // Somebody else may have resolved some of them meanwhile.
+                let ours = resolve_in(tx, &ids, &Resolution::Redriven, now_us)?;
+                let events = good.iter().zip(&ours).filter(|(_, is_ours)| **is_ours);
+                let events: Vec<NewEvent> = events.map(|(event, _)| event.clone()).collect();
+                let mut positions = topics.prepare_append(&topic, events)?.run(tx)?.into_iter();
+                let position = |is_ours: &bool| if *is_ours { positions.next() } else { None };
+                let positions: Vec<Option<Position>> = ours.iter().map(position).collect();
+                Ok((positions, Appended::These(ours)))
+            };
+            positions = self.append(room, resolve_and_append).await?;
         }
-        let late = keys.iter().zip(&positions).filter(|(_, position)| position.is_none());
-        self.admission.release(topic, late.map(|(key, _)| key.as_str()));
         let mut positions = positions.into_iter();
-        let result = |event: Result<NewEvent, ProcessorError>| {
-            event.and_then(|_| positions.next().flatten().ok_or(ProcessorError::Resolved))
+        let result = |refused: Option<ProcessorError>| match refused {
+            Some(refused) => Err(refused),
+            None => positions.next().flatten().ok_or(ProcessorError::Resolved),
         };
-        Ok(checked.into_iter().map(result).collect())
-    }
-
-    /// Where each event is now; none for one whose letter somebody else has resolved meanwhile.
-    async fn append_and_resolve(
-        &self,
-        topic: &str,
-        letters: Vec<(Uuid, NewEvent)>,
-    ) -> Result<Vec<Option<Position>>, ProcessorError> {
-        if letters.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (topics, name, now_us) = (self.topics.clone(), topic.to_owned(), self.clock.now_us());
-        let run = move |tx: &mut Tx<'_>| {
-            let ids: Vec<Uuid> = letters.iter().map(|(id, _)| *id).collect();
-            let resolved = resolve_in(tx, &ids, &Resolution::Redriven, now_us)?;
-            let ours = letters.iter().zip(&resolved).filter(|(_, is_ours)| **is_ours);
-            let events: Vec<NewEvent> = ours.map(|((_, event), _)| event.clone()).collect();
-            let mut positions = topics.prepare_append(&name, events)?.run(tx)?.into_iter();
-            let position = |is_ours: &bool| if *is_ours { positions.next() } else { None };
-            Ok::<_, ProcessorError>(resolved.iter().map(position).collect())
-        };
-        self.store.db().write_locking(run).await
+        Ok(refused.into_iter().map(result).collect())
     }
 
     /// Puts dead letters aside for good; answers for each whether that was done.

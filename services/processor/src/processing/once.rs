@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use pathway_kernel::Fault;
 use pathway_store::{Once, Tx};
-use pathway_topics::{NewEvent, Position};
+use pathway_topics::Position;
 use tracing::Instrument as _;
 
-use super::Processing;
+use super::{Appended, Checked, Processing};
 use crate::error::ProcessorError;
 use crate::events::Envelope;
 
@@ -44,63 +44,27 @@ impl Processing {
         if let Some(before) = self.store.answered(&once).await? {
             return Ok(before);
         }
-        let (mut good, mut refused) = (Vec::new(), Vec::new());
-        for event in self.check(topic, events)? {
-            refused.push(match event {
-                Ok(event) => {
-                    good.push(event);
-                    None
-                }
-                Err(error) => Some(Arc::new(Fault::from(error))),
-            });
-        }
+        let Checked { good, refused, room } = self.check(topic, events)?;
+        let refused: Vec<Option<Arc<Fault>>> =
+            refused.into_iter().map(|error| error.map(|error| Arc::new(Fault::from(error)))).collect();
         if good.is_empty() {
             return Ok(seal(refused.into_iter().flatten().map(Err).collect()));
         }
-        let keys: Vec<String> = good.iter().map(|event| event.partition_key.clone()).collect();
-        let done = match self.admission.admit(topic, good.len()).await {
-            Ok(()) => self.append_and_seal(topic, good, refused, once, seal).await,
-            Err(refusal) => Err(refusal),
-        };
-        let (answer, appended) = match done {
-            Ok(done) => done,
-            Err(error) => {
-                self.admission.release(topic, keys.iter().map(String::as_str));
-                return Err(error);
-            }
-        };
-        if appended {
-            self.topics.notify_appended(topic, keys.len());
-        } else {
-            self.admission.release(topic, keys.iter().map(String::as_str));
-        }
-        Ok(answer)
-    }
-
-    /// The answer, and whether it is a new one.
-    async fn append_and_seal(
-        &self,
-        topic: &str,
-        good: Vec<NewEvent>,
-        refused: Vec<Option<Arc<Fault>>>,
-        once: Once,
-        seal: Seal,
-    ) -> Result<(Vec<u8>, bool), ProcessorError> {
         let append = self.topics.prepare_append(topic, good)?;
-        let run = move |tx: &mut Tx<'_>| {
+        let seal_and_append = move |tx: &mut Tx<'_>| {
             if let Some(before) = once.begin(tx)? {
-                return Ok((before, false));
+                return Ok((before, Appended::Nothing));
             }
             let mut positions = append.run(tx)?.into_iter();
             let result = |refused: &Option<Arc<Fault>>| match refused {
                 Some(fault) => Ok(Err(Arc::clone(fault))),
                 None => positions.next().map(Ok).ok_or(ProcessorError::Ending),
             };
-            let results = refused.iter().map(result).collect::<Result<Vec<_>, _>>()?;
+            let results = refused.iter().map(result).collect::<Result<Vec<_>, ProcessorError>>()?;
             let answer = seal(results);
             once.end(tx, &answer)?;
-            Ok::<_, ProcessorError>((answer, true))
+            Ok((answer, Appended::All))
         };
-        self.store.db().write_locking(run).await
+        self.append(room, seal_and_append).await
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pathway_engine::Pathway;
+use tracing::Instrument as _;
 
 use super::Processing;
 use crate::error::ProcessorError;
@@ -21,7 +22,7 @@ pub(crate) struct Kept {
     pub(crate) created: bool,
 }
 
-/// Versions that steps have asked for, by pathway and version.
+/// Versions that steps have asked for, by pathway and whole version.
 pub(crate) type Pinned = HashMap<(String, String), Arc<Pathway>>;
 
 /// A pathway through time.
@@ -35,18 +36,38 @@ pub(crate) struct History {
     pub(crate) activations: Vec<Activation>,
 }
 
+/// What the store has of a pathway.
+struct Found {
+    /// The version that was asked for.
+    chosen: Version,
+    versions: Vec<Version>,
+    activations: Vec<Activation>,
+}
+
+/// How many versions are kept ready for steps; beyond that they are compiled again as they are asked for.
+const MOST_PINNED: usize = 256;
+
 // === impl Processing ===
 
 impl Processing {
-    /// A version that never changes, ready to be run: a step that names one asks for it with every batch.
+    /// A version, named in full or by its beginning, ready to be run: a step that names one asks for it with every batch.
     pub(crate) async fn pinned(&self, name: &str, version: &str) -> Result<Arc<Pathway>, ProcessorError> {
-        let key = (name.to_owned(), version.to_owned());
-        let known = lock(&self.pinned).get(&key).map(Arc::clone);
-        if let Some(pathway) = known {
+        let find =
+            |version: &str| lock(&self.pinned).get(&(name.to_owned(), version.to_owned())).map(Arc::clone);
+        // Known by its whole version alone: that never means another one, and a beginning may.
+        if let Some(pathway) = find(version) {
             return Ok(pathway);
         }
-        let pathway = Arc::new(self.pathway(name, version).await?.chosen.pathway);
-        lock(&self.pinned).insert(key, Arc::clone(&pathway));
+        let Found { chosen, .. } = self.find(name, version).await?;
+        if let Some(pathway) = find(&chosen.version) {
+            return Ok(pathway);
+        }
+        let pathway = Arc::new(self.compile(&chosen)?);
+        let mut pinned = lock(&self.pinned);
+        if pinned.len() >= MOST_PINNED {
+            pinned.clear();
+        }
+        pinned.insert((name.to_owned(), chosen.version), Arc::clone(&pathway));
         Ok(pathway)
     }
 
@@ -93,16 +114,34 @@ impl Processing {
     pub(crate) async fn let_run(&self, kept: &Kept, start: Start) -> Result<Option<String>, ProcessorError> {
         self.topics.open(&kept.topic).await?;
         let (name, version) = (&kept.version.name, &kept.version.version);
-        let now_us = self.clock.now_us();
-        let changing = self.registry.changing();
-        let previous =
-            self.store.activate(&self.topics, name, Some(version), &kept.topic, start, now_us).await?;
-        self.registry.reload().await?;
-        changing.through();
+        let previous = self.switch(name, Some(version), &kept.topic, start).await?;
         if previous.as_ref() != Some(version) {
             tracing::info!(pathway = name, version, "activated a pathway");
         }
         Ok(previous)
+    }
+
+    /// Lets a version run events, or none; answers the one that did before.
+    ///
+    /// It goes to its end also where the caller goes away, and what stands is read anew also where it fails: until then, every batch of every worker looks at the store.
+    async fn switch(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        topic: &str,
+        start: Start,
+    ) -> Result<Option<String>, ProcessorError> {
+        let (processing, now_us) = (self.clone(), self.clock.now_us());
+        let (name, version, topic) = (name.to_owned(), version.map(str::to_owned), topic.to_owned());
+        let run = async move {
+            let Self { store, topics, registry, .. } = &processing;
+            let changing = registry.changing();
+            let activated = store.activate(topics, &name, version.as_deref(), &topic, start, now_us).await;
+            registry.reload().await?;
+            changing.through();
+            activated
+        };
+        tokio::spawn(run.in_current_span()).await.unwrap_or(Err(ProcessorError::Ending))
     }
 
     /// Whether this version takes the events that are published now, as far as this process knows.
@@ -136,12 +175,7 @@ impl Processing {
                 ProcessorError::UnknownPathway(name)
             });
         };
-        let now_us = self.clock.now_us();
-        let changing = self.registry.changing();
-        let previous =
-            self.store.activate(&self.topics, name, None, line.topic(), Start::Next, now_us).await?;
-        self.registry.reload().await?;
-        changing.through();
+        let previous = self.switch(name, None, line.topic(), Start::Next).await?;
         let previous = previous.ok_or_else(|| ProcessorError::NotActive(name.to_owned()))?;
         tracing::info!(pathway = name, version = previous, "deactivated a pathway");
         Ok(previous)
@@ -149,6 +183,14 @@ impl Processing {
 
     /// A pathway's versions and activations. An empty `version` means the active one, or the newest where none is active.
     pub(crate) async fn pathway(&self, name: &str, version: &str) -> Result<History, ProcessorError> {
+        let Found { chosen, versions, activations } = self.find(name, version).await?;
+        let pathway = self.compile(&chosen)?;
+        let topic = topic_of(pathway.definition(), chosen.origin, &self.topic_names);
+        let chosen = Kept { version: chosen, pathway, topic, created: false };
+        Ok(History { chosen, versions, activations })
+    }
+
+    async fn find(&self, name: &str, version: &str) -> Result<Found, ProcessorError> {
         let versions = self.store.versions(name).await?;
         if name.is_empty() || versions.is_empty() {
             return Err(ProcessorError::UnknownPathway(name.to_owned()));
@@ -168,13 +210,12 @@ impl Processing {
                 return Err(ProcessorError::UnknownVersion { name, version, ambiguous: first.is_some() });
             }
         };
-        let pathway = self
-            .registry
-            .compile(chosen)
-            .map_err(|mistakes| ProcessorError::Definition { file: String::new(), mistakes })?;
-        let topic = topic_of(pathway.definition(), chosen.origin, &self.topic_names);
-        let chosen = Kept { version: chosen.clone(), pathway, topic, created: false };
-        Ok(History { chosen, versions, activations })
+        Ok(Found { chosen: chosen.clone(), versions, activations })
+    }
+
+    fn compile(&self, version: &Version) -> Result<Pathway, ProcessorError> {
+        let wrong = |mistakes| ProcessorError::Definition { file: String::new(), mistakes };
+        self.registry.compile(version).map_err(wrong)
     }
 
     /// At most so many pathways behind a name, each in its active version, or its newest where none is active; and whether there are more.

@@ -1,7 +1,6 @@
 //! Publishing from a pathway's step, once for each step.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use pathway_engine::{Position as From, Reservation, Standing};
 use pathway_store::Tx;
@@ -10,7 +9,8 @@ use serde_json::{Value, json};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{Processing, accept};
+use super::Processing;
+use super::appending::{Appended, Room, accept};
 use crate::error::ProcessorError;
 use crate::events::Envelope;
 use crate::store::{Reserving, Stood, answer_in, reserve_in};
@@ -76,11 +76,7 @@ impl Processing {
             }
         }
         for (topic, (places, is_own, batch)) in by_topic {
-            // A pathway that waits for room in the topic that it empties would wait for ever.
-            if !is_own {
-                self.admission.admit(&topic, batch.events.len()).await?;
-            }
-            let positions = self.append_once(&topic, batch).await?;
+            let positions = self.append_once(&topic, is_own, batch).await?;
             for (at, position) in places.into_iter().zip(positions) {
                 results[at] = Some(Ok(position));
             }
@@ -88,22 +84,25 @@ impl Processing {
         Ok(results.into_iter().map(|result| result.unwrap_or(Err(ProcessorError::Ending))).collect())
     }
 
-    async fn append_once(&self, topic: &str, batch: Batch) -> Result<Vec<Position>, ProcessorError> {
+    async fn append_once(
+        &self,
+        topic: &str,
+        is_own: bool,
+        batch: Batch,
+    ) -> Result<Vec<Position>, ProcessorError> {
         let Batch { steps, events } = batch;
+        // Whoever empties the topic counts them out, so they are counted in; a step's event is never one too many of its key.
+        let mut room = Room::new(&self.admission, topic);
+        events.iter().for_each(|event| room.count(&event.partition_key));
         // Checked before, so that the transaction cannot meet an unknown topic.
         let (topics, name) = (self.topics.clone(), topic.to_owned());
-        let steps = Arc::new(steps);
         let run = move |tx: &mut Tx<'_>| {
             let stood = reserve_in(tx, &steps, AT_ONCE, false)?;
             let is_new = |stood: &Stood| !matches!(stood, Stood::Known(Standing::Answered(_)));
-            let fresh: Vec<NewEvent> = events
-                .iter()
-                .zip(&stood)
-                .filter(|(_, stood)| is_new(stood))
-                .map(|(event, _)| event.clone())
-                .collect();
-            let appended = fresh.len();
-            let append: Append = topics.prepare_append(&name, fresh)?;
+            let fresh: Vec<bool> = stood.iter().map(is_new).collect();
+            let new = events.iter().zip(&fresh).filter(|(_, fresh)| **fresh);
+            let append: Append =
+                topics.prepare_append(&name, new.map(|(event, _)| event.clone()).collect())?;
             let mut new = append.run(tx)?.into_iter();
             let mut positions = Vec::with_capacity(steps.len());
             for (step, stood) in steps.iter().zip(stood) {
@@ -118,13 +117,10 @@ impl Processing {
                 };
                 positions.push(position);
             }
-            Ok::<_, ProcessorError>((positions, appended))
+            Ok((positions, Appended::These(fresh)))
         };
-        let (positions, appended) = self.store.db().write_locking(run).await?;
-        if appended > 0 {
-            self.topics.notify_appended(topic, appended);
-        }
-        Ok(positions)
+        // A pathway that waits for room in the topic that it empties would wait for ever.
+        if is_own { self.append_at_once(room, run).await } else { self.append(room, run).await }
     }
 }
 

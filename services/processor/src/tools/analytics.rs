@@ -11,7 +11,7 @@ use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status};
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::{MOST_ITEMS, from_peer, no_answer, request};
+use super::{from_peer, in_calls, no_answer, request};
 
 /// Applies changes.
 #[derive(Debug)]
@@ -27,26 +27,27 @@ impl AnalyticsApply {
     }
 
     async fn apply(&self, context: &CallContext, items: Vec<ToolItem>) -> ToolResult {
-        let read: Vec<Result<Option<RecordChange>, Fault>> =
-            items.iter().map(|item| change(&item.args)).collect();
-        let changes: Vec<RecordChange> =
-            read.iter().filter_map(|change| change.as_ref().ok().cloned().flatten()).collect();
-        let mut results = Vec::with_capacity(changes.len());
-        for chunk in changes.chunks(MOST_ITEMS) {
-            let message = api::ApplyChangesRequest { changes: chunk.to_vec() };
-            let answer =
-                self.client.clone().apply_changes(request(message, context)).await.map_err(from_peer)?;
-            results.extend(answer.into_inner().results);
-        }
-        let mut results = results.into_iter();
-        let answer = |change: Result<Option<RecordChange>, Fault>| match change? {
-            // Nothing has changed, so nothing follows.
-            None => Ok(json!({"insights": []})),
-            Some(_) => {
-                results.next().and_then(|result| result.result).map_or_else(|| Err(no_answer()), outcome)
+        let count = items.len();
+        let (mut places, mut read) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        // Where nothing has changed, nothing follows, and nobody is asked.
+        let mut answers: Vec<Result<Value, Fault>> =
+            (0..count).map(|_| Ok(json!({"insights": []}))).collect();
+        for (place, item) in items.iter().enumerate() {
+            if let Some(change) = change(&item.args).transpose() {
+                places.push(place);
+                read.push(change);
             }
-        };
-        Ok(read.into_iter().map(answer).collect())
+        }
+        let answered = in_calls(read, |changes| {
+            let (mut client, message) =
+                (self.client.clone(), request(api::ApplyChangesRequest { changes }, context));
+            async move { Ok(client.apply_changes(message).await.map_err(from_peer)?.into_inner().results) }
+        });
+        let answer = |result: api::ApplyChangeResult| result.result.map_or_else(|| Err(no_answer()), outcome);
+        for (place, result) in places.into_iter().zip(answered.await?) {
+            answers[place] = result.and_then(answer);
+        }
+        Ok(answers)
     }
 }
 

@@ -9,7 +9,7 @@ use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status};
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::{MOST_ITEMS, Reader, from_peer, no_answer, request};
+use super::{Reader, from_peer, in_calls, no_answer, request};
 
 /// Writes records.
 #[derive(Debug)]
@@ -29,26 +29,14 @@ impl DatasyncWrite {
     }
 
     async fn write(&self, context: &CallContext, items: Vec<ToolItem>) -> ToolResult {
-        let read: Vec<Result<api::RecordWrite, Fault>> =
-            items.into_iter().map(|item| self.read(&item)).collect();
-        let writes: Vec<api::RecordWrite> =
-            read.iter().filter_map(|write| write.as_ref().ok().cloned()).collect();
-        let mut results = Vec::with_capacity(writes.len());
-        for chunk in writes.chunks(MOST_ITEMS) {
-            let message = api::WriteRecordsRequest { writes: chunk.to_vec() };
-            let answer =
-                self.client.clone().write_records(request(message, context)).await.map_err(from_peer)?;
-            results.extend(answer.into_inner().results);
-        }
-        let mut results = results.into_iter();
-        Ok(read
-            .into_iter()
-            .map(|write| {
-                write.and_then(|_| {
-                    results.next().and_then(|result| result.result).map_or_else(|| Err(no_answer()), outcome)
-                })
-            })
-            .collect())
+        let read = items.iter().map(|item| self.read(item)).collect();
+        let answered = in_calls(read, |writes| {
+            let (mut client, message) =
+                (self.client.clone(), request(api::WriteRecordsRequest { writes }, context));
+            async move { Ok(client.write_records(message).await.map_err(from_peer)?.into_inner().results) }
+        });
+        let answer = |result: api::WriteRecordResult| result.result.map_or_else(|| Err(no_answer()), outcome);
+        Ok(answered.await?.into_iter().map(|result| result.and_then(answer)).collect())
     }
 
     fn read(&self, item: &ToolItem) -> Result<api::RecordWrite, Fault> {

@@ -58,12 +58,73 @@ fn from_peer(status: Status) -> Fault {
     fault
 }
 
-/// A defect of the peer's: it did not answer as many results as there were items, or one without content.
+/// A defect of the peer's: it left an item without an answer.
 fn no_answer() -> Fault {
     Fault::internal("a peer left an item without an answer")
+}
+
+/// Sends the items that could be read, as many at once as a peer takes, and brings what it answers to each back to its place.
+///
+/// A call with more or fewer answers than items is a defect of the peer's, and nobody knows which answer is whose: the call has failed as a whole, or a user would
+/// get what belongs to another one.
+async fn in_calls<T, R, F: Future<Output = Result<Vec<R>, Fault>>>(
+    read: Vec<Result<T, Fault>>,
+    call: impl Fn(Vec<T>) -> F,
+) -> Result<Vec<Result<R, Fault>>, Fault> {
+    let mut slots = Vec::with_capacity(read.len());
+    let mut good = Vec::with_capacity(read.len());
+    for item in read {
+        slots.push(item.map(|item| good.push(item)));
+    }
+    let mut results = Vec::with_capacity(good.len());
+    while !good.is_empty() {
+        let rest = good.split_off(good.len().min(MOST_ITEMS));
+        let items = std::mem::replace(&mut good, rest);
+        let count = items.len();
+        let answered = call(items).await?;
+        if answered.len() != count {
+            let what = format!("a peer answered {} results for {count} items", answered.len());
+            return Err(Fault::internal(what));
+        }
+        results.extend(answered);
+    }
+    let mut results = results.into_iter();
+    Ok(slots.into_iter().map(|slot| slot.and_then(|()| results.next().ok_or_else(no_answer))).collect())
 }
 
 /// Text under `key`; empty where there is none.
 fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_answer_comes_back_to_its_item() {
+        let wrong = || Err(Fault::internal("cannot be read"));
+        let mut read: Vec<Result<usize, Fault>> = (0..=2 * MOST_ITEMS).map(Ok).collect();
+        read[1] = wrong();
+        let answers = in_calls(read, |items: Vec<usize>| async move {
+            assert!(items.len() <= MOST_ITEMS);
+            Ok(items.into_iter().map(|item| item * 2).collect::<Vec<_>>())
+        });
+        let answers = answers.await.unwrap();
+        assert!(answers[1].is_err());
+        let mut good = answers.iter().enumerate().filter(|(at, _)| *at != 1);
+        assert!(good.all(|(at, answer)| answer.as_ref().is_ok_and(|answer| *answer == at * 2)));
+        assert_eq!(answers.len(), 2 * MOST_ITEMS + 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_too_few_or_too_many_is_nobodys() {
+        for change in [-1_isize, 1] {
+            let read: Vec<Result<usize, Fault>> = (0..2 * MOST_ITEMS).map(Ok).collect();
+            let answers = in_calls(read, |items: Vec<usize>| async move {
+                Ok(vec![0_u8; items.len().checked_add_signed(change).unwrap()])
+            });
+            assert!(answers.await.is_err(), "{change}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use pathway_proto::pathway::types::v1::{Notice, NoticeAction};
 use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status};
 use serde_json::{Value, json};
 
-use super::{MOST_ITEMS, from_peer, no_answer, request, text};
+use super::{from_peer, in_calls, no_answer, request, text};
 
 /// Sends notices.
 #[derive(Debug)]
@@ -24,18 +24,14 @@ impl NotificationsSend {
     }
 
     async fn send(&self, context: &CallContext, items: Vec<ToolItem>) -> ToolResult {
-        let notices: Vec<Notice> = items.iter().map(notice).collect();
-        let mut results = Vec::with_capacity(notices.len());
-        for chunk in notices.chunks(MOST_ITEMS) {
-            let message = api::SendNoticesRequest { notices: chunk.to_vec() };
-            let answer =
-                self.client.clone().send_notices(request(message, context)).await.map_err(from_peer)?;
-            results.extend(answer.into_inner().results);
-        }
-        Ok(results
-            .into_iter()
-            .map(|result| result.result.map_or_else(|| Err(no_answer()), outcome))
-            .collect())
+        let read = items.iter().map(|item| Ok(notice(item))).collect();
+        let answered = in_calls(read, |notices| {
+            let (mut client, message) =
+                (self.client.clone(), request(api::SendNoticesRequest { notices }, context));
+            async move { Ok(client.send_notices(message).await.map_err(from_peer)?.into_inner().results) }
+        });
+        let answer = |result: api::SendNoticeResult| result.result.map_or_else(|| Err(no_answer()), outcome);
+        Ok(answered.await?.into_iter().map(|result| result.and_then(answer)).collect())
     }
 }
 

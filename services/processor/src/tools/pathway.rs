@@ -47,7 +47,7 @@ impl SubPathway {
                     for at in places {
                         let same =
                             Fault::new(fault.code(), fault.reason().to_owned(), fault.message().to_owned());
-                        results[at] = Some(Err(same));
+                        results[at] = Some(Err(same.with_violations(fault.violations().to_vec())));
                     }
                     continue;
                 }

@@ -10,19 +10,13 @@ use pathway_rpc::{Channel, MAX_MESSAGE_BYTES, from_item_status};
 use serde_json::{Value, json};
 
 use super::stated::{self, Stated};
-use super::{MOST_ITEMS, Reader, from_peer, no_answer, request, text};
+use super::{Reader, from_peer, in_calls, no_answer, request, text};
 
 /// Takes what is said.
 #[derive(Debug)]
 pub(crate) struct AnalyticsRecord {
     client: AnalyticsServiceClient<Channel>,
     reader: Reader,
-}
-
-/// What an item is: answered already, or one for analytics.
-enum Read {
-    Answered(Result<Value, Fault>),
-    Sent,
 }
 
 // === impl AnalyticsRecord ===
@@ -36,34 +30,35 @@ impl AnalyticsRecord {
     }
 
     async fn record(&self, context: &CallContext, items: Vec<ToolItem>) -> ToolResult {
-        let mut events = Vec::new();
-        let mut read = |item: &ToolItem| match stated::read(&self.reader, &item.args["event"]) {
-            Err(violations) => Read::Answered(Err(Fault::invalid(violations))),
-            Ok(Stated::Transaction(transaction)) => Read::Answered(Ok(json!({"transaction": transaction}))),
-            Ok(Stated::Event(event)) => {
-                let user_id = text(&item.args["event"], "user_id");
-                events.push(api::AnalyticsEvent { user_id, event: Some(event) });
-                Read::Sent
-            }
-        };
-        let read: Vec<Read> = items.iter().map(&mut read).collect();
-        let mut results = Vec::with_capacity(events.len());
-        for chunk in events.chunks(MOST_ITEMS) {
-            let message = api::RecordEventsRequest { events: chunk.to_vec() };
-            let answer =
-                self.client.clone().record_events(request(message, context)).await.map_err(from_peer)?;
-            results.extend(answer.into_inner().results);
+        let (mut places, mut events) = (Vec::new(), Vec::new());
+        let mut answers: Vec<Result<Value, Fault>> = Vec::with_capacity(items.len());
+        for (place, item) in items.iter().enumerate() {
+            answers.push(match stated::read(&self.reader, &item.args["event"]) {
+                Err(violations) => Err(Fault::invalid(violations)),
+                Ok(Stated::Transaction(transaction)) => Ok(json!({"transaction": transaction})),
+                Ok(Stated::Event(event)) => {
+                    let user_id = text(&item.args["event"], "user_id");
+                    places.push(place);
+                    events.push(Ok(api::AnalyticsEvent { user_id, event: Some(event) }));
+                    // Replaced below.
+                    Err(no_answer())
+                }
+            });
         }
-        let mut results = results.into_iter();
-        let answer = |read: Read| match read {
-            Read::Answered(answer) => answer,
-            Read::Sent => match results.next().and_then(|result| result.result) {
-                None => Err(no_answer()),
-                Some(api::record_event_result::Result::Error(error)) => Err(from_item_status(error)),
-                Some(api::record_event_result::Result::Outcome(done)) => Ok(stated::answer(done.recorded)),
-            },
+        let answered = in_calls(events, |events| {
+            let (mut client, message) =
+                (self.client.clone(), request(api::RecordEventsRequest { events }, context));
+            async move { Ok(client.record_events(message).await.map_err(from_peer)?.into_inner().results) }
+        });
+        let answer = |result: api::RecordEventResult| match result.result {
+            None => Err(no_answer()),
+            Some(api::record_event_result::Result::Error(error)) => Err(from_item_status(error)),
+            Some(api::record_event_result::Result::Outcome(done)) => Ok(stated::answer(done.recorded)),
         };
-        Ok(read.into_iter().map(answer).collect())
+        for (place, result) in places.into_iter().zip(answered.await?) {
+            answers[place] = result.and_then(answer);
+        }
+        Ok(answers)
     }
 }
 

@@ -148,7 +148,7 @@ impl Fields<'_> {
             Value::Number(number) => number.to_string(),
             _ => return check.take(field, Err("must be a number or a text of one")),
         };
-        check.take(field, Money::parse(&digits, self.currency).and_then(Money::of_line))
+        check.take(field, Money::parse_line(&digits, self.currency))
     }
 
     fn date(&self, names: Names, check: &mut Check) -> Option<CivilDate> {

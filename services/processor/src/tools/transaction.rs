@@ -76,11 +76,11 @@ impl Reader {
         record.pending = event.get("pending") == Some(&Value::Bool(true));
     }
 
-    /// The amount; none also where there is no number, which the schema has said already.
+    /// The amount; none also where there is no number, which the schema has said already. Where the currency is wrong, the amount is checked all the same.
     fn amount(&self, event: &Value, check: &mut Check) -> Option<Money> {
-        let currency = match event.get("currency").and_then(Value::as_str) {
-            None => self.currency,
-            Some(code) => check.take("currency", Currency::parse(code))?,
+        let currency = match event.get("currency") {
+            None | Some(Value::Null) => Some(self.currency),
+            Some(code) => check.take("currency", Currency::parse(code.as_str().unwrap_or_default())),
         };
         let digits = match event.get("amount") {
             Some(Value::String(digits)) => digits.clone(),
@@ -88,7 +88,13 @@ impl Reader {
             Some(Value::Number(number)) => number.to_string(),
             _ => return None,
         };
-        check.take("amount", Money::parse(&digits, currency).and_then(Money::of_line))
+        match currency {
+            Some(currency) => check.take("amount", Money::parse_line(&digits, currency)),
+            None => {
+                check.take("amount", Money::check_line(&digits));
+                None
+            }
+        }
     }
 }
 
@@ -128,6 +134,20 @@ mod tests {
         assert_eq!(read(wrong).unwrap_err(), ["amount", "transaction_date"]);
         let wrong = r#"{"id":"1","user_id":"u","amount":1,"currency":"XX","transaction_date":"2026-01-01"}"#;
         assert_eq!(read(wrong).unwrap_err(), ["currency"]);
+        for amount in ["1e30", "\"much\"", "0.123456"] {
+            let wrong = format!(
+                r#"{{"id":"1","user_id":"u","amount":{amount},"currency":"XX","transaction_date":"2026-01-01"}}"#
+            );
+            assert_eq!(read(&wrong).unwrap_err(), ["currency", "amount"], "{amount}");
+        }
+    }
+
+    #[test]
+    fn an_amount_that_is_too_large_is_told_the_limit() {
+        let reader = Reader { currency: Currency::parse("USD").unwrap(), zone: TimeZone::utc() };
+        let event = r#"{"id":"1","user_id":"u","amount":1e30,"transaction_date":"2026-01-01"}"#;
+        let violations = reader.read(&serde_json::from_str(event).unwrap()).unwrap_err();
+        assert!(violations[0].description.contains("at most 1000000000000000 "), "{violations:?}");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! What a batch leaves behind: executions and dead letters.
 
-use pathway_engine::{EventOutcome, Failure, NodeRun, NodeStatus};
-use pathway_kernel::{Code, stable_id};
+use std::sync::Arc;
+
+use pathway_engine::{EventOutcome, Failure, Node, NodeRun, NodeStatus, Pathway};
+use pathway_kernel::{Code, Fault, stable_id};
 use serde_json::{Map, Value};
 
 use super::event::Event;
 use super::trace::BatchTrace;
 use super::{Worker, micros};
-use crate::store::{DeadLetter, Execution, NodeRecord, Status};
+use crate::store::{DeadLetter, Ended, Execution, NodeRecord, ReplayStep, Status};
 
 /// What the executions of one batch have in common.
 pub(super) struct Run<'a> {
@@ -97,4 +99,48 @@ impl Run<'_> {
             resolution: None,
         }
     }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Makes room for more events of these keys. The pathway that lets events in counts them out; a replay does not.
+    fn release(&self, executions: &[Execution]) {
+        let known = self.processing.registry.known();
+        if known.of_topic(&self.topic).next().is_some_and(|line| line.name() == self.group) {
+            let keys = executions.iter().map(|execution| execution.partition_key.as_str());
+            self.processing.admission.release(&self.topic, keys);
+        }
+    }
+
+    /// Keeps what a batch left behind, with the offset.
+    pub(super) async fn end(
+        &self,
+        next: i64,
+        executions: Vec<Execution>,
+        dead_letters: Vec<DeadLetter>,
+        done: i64,
+    ) -> Result<(), Fault> {
+        let executions = Arc::new(executions);
+        let ended = Ended {
+            topic: self.topic.clone(),
+            group: self.group.clone(),
+            partition: self.partition,
+            next,
+            executions: Arc::clone(&executions),
+            dead_letters,
+            replay: self.replay.map(|id| ReplayStep { id, done }),
+        };
+        self.processing.store.end(ended).await?;
+        self.processing.topics.notify_committed(&self.topic, &self.group, self.partition, next);
+        self.release(&executions);
+        self.processing.ends.tell(executions);
+        Ok(())
+    }
+}
+
+/// The nodes that send notices.
+pub(super) fn alerts(pathway: &Pathway) -> Vec<&str> {
+    let nodes = pathway.definition().nodes().iter();
+    nodes.filter(|node| node.tool() == "notifications.send").map(Node::name).collect()
 }

@@ -34,8 +34,7 @@ impl Event {
         let event: Value = serde_json::from_slice(&payload).map_err(Fault::internal)?;
         let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
         let currency = Currency::parse(super::super::events::CURRENCY).map_err(Fault::internal)?;
-        let amount =
-            Money::parse(&text("amount"), currency).and_then(Money::of_line).map_err(Fault::internal)?;
+        let amount = Money::parse_line(&text("amount"), currency).map_err(Fault::internal)?;
         let line = Line {
             kind: if text("kind") == "income" { LineKind::Income } else { LineKind::Expense },
             minor: amount.minor(),
