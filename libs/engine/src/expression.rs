@@ -30,7 +30,15 @@ pub(crate) struct Expression {
 
 enum Kind {
     Path(Vec<String>),
-    Cel(Box<Program>),
+    Cel(Box<Cel>),
+}
+
+/// A program, and which of the roots it names: what it does not name is not brought before it.
+struct Cel {
+    program: Program,
+    input: bool,
+    nodes: bool,
+    item: bool,
 }
 
 /// What an expression can name.
@@ -57,7 +65,7 @@ impl Expression {
         let kind = if segments.iter().all(|segment| is_identifier(segment)) && !is_literal(&segments) {
             Kind::Path(segments)
         } else {
-            Kind::Cel(Box::new(compile(&source)?))
+            Kind::Cel(Box::new(Cel::new(compile(&source)?)))
         };
         Ok(Self { source, kind })
     }
@@ -66,7 +74,7 @@ impl Expression {
     pub(crate) fn names(&self) -> Names {
         match &self.kind {
             Kind::Path(segments) => Names::of_path(segments),
-            Kind::Cel(program) => Names::of_cel(program.expression()),
+            Kind::Cel(cel) => Names::of_cel(cel.program.expression()),
         }
     }
 
@@ -98,7 +106,7 @@ impl Expression {
     pub(crate) fn evaluate<'a>(&self, scope: Scope<'a>) -> Result<Cow<'a, Value>, Fault> {
         match &self.kind {
             Kind::Path(segments) => Ok(self.walk(segments, scope)),
-            Kind::Cel(program) => self.execute(program, scope).map(Cow::Owned),
+            Kind::Cel(cel) => self.execute(cel, scope).map(Cow::Owned),
         }
     }
 
@@ -115,18 +123,23 @@ impl Expression {
         found.flatten().map_or(Cow::Owned(Value::Null), Cow::Borrowed)
     }
 
-    fn execute(&self, program: &Program, scope: Scope<'_>) -> Result<Value, Fault> {
+    fn execute(&self, cel: &Cel, scope: Scope<'_>) -> Result<Value, Fault> {
         let failed = |what: String| {
             let message = format!("the expression `{}` cannot be evaluated: {what}", self.source);
             Fault::new(Code::InvalidArgument, "EXPRESSION_FAILED", message)
         };
         let mut context = Context::default();
-        context.add_variable_from_value("input", to_cel(scope.input));
-        context.add_variable_from_value("nodes", to_cel(scope.nodes));
-        if let Some(item) = scope.item {
-            context.add_variable_from_value("item", to_cel(item));
+        let roots = [
+            ("input", cel.input.then_some(scope.input)),
+            ("nodes", cel.nodes.then_some(scope.nodes)),
+            ("item", scope.item.filter(|_| cel.item)),
+        ];
+        for (root, value) in roots {
+            if let Some(value) = value {
+                context.add_variable_from_value(root, to_cel(value));
+            }
         }
-        let value = program.execute(&context).map_err(|error| failed(self.reason(&error)))?;
+        let value = cel.program.execute(&context).map_err(|error| failed(self.reason(&error)))?;
         from_cel(&value).ok_or_else(|| failed("its value has no JSON form".to_owned()))
     }
 
@@ -160,6 +173,18 @@ impl Expression {
             E::DuplicateKey(_) => "a key is there twice".to_owned(),
             _ => "it fails for these values".to_owned(),
         }
+    }
+}
+
+// === impl Cel ===
+
+impl Cel {
+    fn new(program: Program) -> Self {
+        let names = Names::of_cel(program.expression());
+        let names_root =
+            |root: &str| names.paths.iter().any(|path| path.first().is_some_and(|first| first == root));
+        let (input, nodes, item) = (names_root("input"), names_root("nodes"), names_root("item"));
+        Self { program, input, nodes, item }
     }
 }
 

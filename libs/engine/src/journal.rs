@@ -23,10 +23,11 @@
 //! A worker that is told to stop drops what it does. For an idempotent call that is the end of it; this one would become an unknown outcome with every planned restart. So it
 //! goes on in a task of its own until its answer is on disk, and a process that ends waits for those tasks ([`Tools::settled`](crate::Tools::settled)).
 
-use std::collections::HashMap;
+mod memory;
+
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pathway_kernel::{Code, Fault};
@@ -36,6 +37,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::{CallContext, Effect, Position, Tool, ToolItem, ToolResult};
+pub use memory::MemoryJournal;
 
 /// A call that is about to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,10 +79,6 @@ pub trait Journal: Send + Sync {
     /// Keeps what became of them.
     fn finalise(&self, calls: Vec<Finalised>) -> JournalFuture<'_, ()>;
 }
-
-/// A journal that lasts as long as it is held: for tests and rehearsals, where a crash ends everything anyway.
-#[derive(Debug, Default)]
-pub struct MemoryJournal(Mutex<HashMap<String, Option<Value>>>);
 
 /// What a node says about an outcome that is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -247,35 +245,6 @@ impl OnceCall {
 impl Reservation {
     fn of(item: &ToolItem) -> Self {
         Self { key: item.key.clone(), position: item.position.clone() }
-    }
-}
-
-// === impl MemoryJournal ===
-
-impl Journal for MemoryJournal {
-    fn reserve(&self, calls: Vec<Reservation>, _: Option<Instant>) -> JournalFuture<'_, Vec<Standing>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let standing = |call: Reservation| match known.get(&call.key) {
-            Some(Some(answer)) => Standing::Answered(answer.clone()),
-            Some(None) => Standing::Unknown,
-            None => {
-                known.insert(call.key, None);
-                Standing::New
-            }
-        };
-        let standings = calls.into_iter().map(standing).collect();
-        Box::pin(async { Ok(standings) })
-    }
-
-    fn finalise(&self, calls: Vec<Finalised>) -> JournalFuture<'_, ()> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for Finalised { call, answer } in calls {
-            match answer {
-                Some(answer) => known.insert(call.key, Some(answer)),
-                None => known.remove(&call.key),
-            };
-        }
-        Box::pin(async { Ok(()) })
     }
 }
 

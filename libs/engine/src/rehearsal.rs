@@ -32,6 +32,8 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+mod stand_ins;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -39,9 +41,10 @@ use pathway_kernel::{Code, Fault, Violation};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Answer, ArgSpec, BatchOutcome, CallContext, Definition, DefinitionError, Effect, EventOutcome, Input,
-    Pathway, Position, Tool, ToolFuture, ToolItem, Tools,
+    BatchOutcome, CallContext, Definition, DefinitionError, EventOutcome, Input, Pathway, Position, ToolItem,
+    Tools,
 };
+use stand_ins::{Recorder, Understudy};
 
 /// A pathway whose tools answer what a test says.
 #[derive(Debug)]
@@ -84,18 +87,6 @@ struct Stage {
     recorded: Mutex<Vec<Recorded>>,
     /// How many events have been run, which places the next.
     events: Mutex<i64>,
-}
-
-/// A tool with another's name and arguments, and a test's answers.
-struct Understudy {
-    original: Arc<dyn Tool>,
-    stage: Arc<Stage>,
-}
-
-/// A tool that answers what another does, and writes it down.
-struct Recorder {
-    original: Arc<dyn Tool>,
-    stage: Arc<Stage>,
 }
 
 // === impl Rehearsal ===
@@ -229,81 +220,6 @@ impl Recording {
             Fault::invalid(vec![Violation::new("recording", "is none: a list of {tool, arguments, answer}")])
         };
         all.map(Self).ok_or_else(wrong)
-    }
-}
-
-// === impl Understudy ===
-
-impl Tool for Understudy {
-    fn name(&self) -> &'static str {
-        self.original.name()
-    }
-
-    fn effect(&self, args: &Value) -> Effect {
-        self.original.effect(args)
-    }
-
-    fn answer(&self) -> Answer {
-        self.original.answer()
-    }
-
-    fn args(&self) -> &'static [ArgSpec] {
-        self.original.args()
-    }
-
-    fn check(&self, args: &Value) -> Vec<Violation> {
-        self.original.check(args)
-    }
-
-    fn call<'a>(&'a self, context: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
-        let stub = lock(&self.stage.stubs).get(self.name()).cloned();
-        self.stage.note(self.name(), context, &items);
-        Box::pin(async move {
-            let Some(stub) = stub else {
-                let message = format!("the rehearsal has no stub for `{}`", self.name());
-                return Err(Fault::new(Code::FailedPrecondition, "NO_STUB", message));
-            };
-            Ok(items.iter().map(|item| stub(&item.args)).collect())
-        })
-    }
-}
-
-// === impl Recorder ===
-
-impl Tool for Recorder {
-    fn name(&self) -> &'static str {
-        self.original.name()
-    }
-
-    fn effect(&self, args: &Value) -> Effect {
-        self.original.effect(args)
-    }
-
-    fn answer(&self) -> Answer {
-        self.original.answer()
-    }
-
-    fn args(&self) -> &'static [ArgSpec] {
-        self.original.args()
-    }
-
-    fn check(&self, args: &Value) -> Vec<Violation> {
-        self.original.check(args)
-    }
-
-    fn call<'a>(&'a self, context: &'a CallContext, items: Vec<ToolItem>) -> ToolFuture<'a> {
-        self.stage.note(self.name(), context, &items);
-        Box::pin(async move {
-            let arguments: Vec<Value> = items.iter().map(|item| item.args.clone()).collect();
-            let results = self.original.call(context, items).await?;
-            let record = |(arguments, result): (Value, &Result<Value, Fault>)| Recorded {
-                tool: self.name().to_owned(),
-                arguments,
-                answer: result.as_ref().cloned().map_err(|fault| (fault.code(), fault.message().to_owned())),
-            };
-            lock(&self.stage.recorded).extend(arguments.into_iter().zip(&results).map(record));
-            Ok(results)
-        })
     }
 }
 

@@ -105,6 +105,8 @@ pub struct OutboundConfig {
     pub hosts: BTreeMap<String, ResilienceSettings>,
     /// gRPC servers, by name.
     pub grpc: BTreeMap<String, PeerSettings>,
+    /// Files with the descriptor sets of those of them that are not asked by reflection, by the same name.
+    pub descriptors: BTreeMap<String, PathBuf>,
 }
 
 /// Where the other services are.

@@ -120,8 +120,13 @@ impl Registry {
         Ok(self.known())
     }
 
-    /// A version with its tools.
-    pub(crate) fn compile(&self, version: &Version) -> Result<Pathway, Vec<DefinitionError>> {
+    /// A version with its tools: the one that is in use, or it is compiled.
+    pub(crate) fn ready(&self, version: &Version) -> Result<Arc<Pathway>, Vec<DefinitionError>> {
+        let in_use = self.known().line(&version.name).and_then(|line| line.version(&version.version));
+        in_use.map_or_else(|| self.compile(version).map(Arc::new), Ok)
+    }
+
+    fn compile(&self, version: &Version) -> Result<Pathway, Vec<DefinitionError>> {
         compile(&version.definition, &version.schemas, &self.tools)
     }
 

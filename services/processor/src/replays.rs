@@ -13,6 +13,7 @@
 //! rebuild can wait.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pathway_engine::Pathway;
@@ -138,7 +139,7 @@ impl Runner {
     }
 
     /// The version that it was begun with.
-    async fn version(&self) -> Result<Pathway, Fault> {
+    async fn version(&self) -> Result<Arc<Pathway>, Fault> {
         let history = self.processing.pathway(&self.replay.pathway, &self.replay.version).await?;
         Ok(history.chosen.pathway)
     }

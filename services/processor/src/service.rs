@@ -207,7 +207,7 @@ fn tools(
         .with(Arc::new(Transform))
         .with(Arc::new(SubPathway(home.clone())))
         .with(Arc::new(Publish(home)))
-        .with(Arc::new(GrpcCall::new(dialer, security, &outbound.grpc, resilience)?))
+        .with(Arc::new(GrpcCall::new(dialer, security, outbound, resilience)?))
         .with(Arc::new(http))
         .with(Arc::new(DatasyncWrite::new(datasync, reader.clone())))
         .with(Arc::new(AnalyticsApply::new(analytics.clone())))

@@ -16,7 +16,7 @@ use crate::store::{Activation, Origin, Start, Version};
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) version: Version,
-    pub(crate) pathway: Pathway,
+    pub(crate) pathway: Arc<Pathway>,
     pub(crate) topic: String,
     /// Whether it was not kept before.
     pub(crate) created: bool,
@@ -62,7 +62,7 @@ impl Processing {
         if let Some(pathway) = find(&chosen.version) {
             return Ok(pathway);
         }
-        let pathway = Arc::new(self.compile(&chosen)?);
+        let pathway = self.ready(&chosen)?;
         let mut pinned = lock(&self.pinned);
         if pinned.len() >= MOST_PINNED {
             pinned.clear();
@@ -94,7 +94,7 @@ impl Processing {
             schemas,
             registered_at_us: self.clock.now_us(),
         };
-        Ok(Kept { version, pathway, topic, created: false })
+        Ok(Kept { version, pathway: Arc::new(pathway), topic, created: false })
     }
 
     /// Checks a definition and keeps it.
@@ -184,7 +184,7 @@ impl Processing {
     /// A pathway's versions and activations. An empty `version` means the active one, or the newest where none is active.
     pub(crate) async fn pathway(&self, name: &str, version: &str) -> Result<History, ProcessorError> {
         let Found { chosen, versions, activations } = self.find(name, version).await?;
-        let pathway = self.compile(&chosen)?;
+        let pathway = self.ready(&chosen)?;
         let topic = topic_of(pathway.definition(), chosen.origin, &self.topic_names);
         let chosen = Kept { version: chosen, pathway, topic, created: false };
         Ok(History { chosen, versions, activations })
@@ -213,9 +213,9 @@ impl Processing {
         Ok(Found { chosen: chosen.clone(), versions, activations })
     }
 
-    fn compile(&self, version: &Version) -> Result<Pathway, ProcessorError> {
+    fn ready(&self, version: &Version) -> Result<Arc<Pathway>, ProcessorError> {
         let wrong = |mistakes| ProcessorError::Definition { file: String::new(), mistakes };
-        self.registry.compile(version).map_err(wrong)
+        self.registry.ready(version).map_err(wrong)
     }
 
     /// At most so many pathways behind a name, each in its active version, or its newest where none is active; and whether there are more.

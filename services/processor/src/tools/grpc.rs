@@ -9,7 +9,8 @@
 //!
 //! # Why by reflection
 //! A method's types are asked of the server itself, so nothing has to be generated or registered for a new one. They are kept for a while, and asked
-//! for again after that, so a server that was given a new field is understood without a restart of this one.
+//! for again after that, so a server that was given a new field is understood without a restart of this one. A server that does not serve reflection has a file
+//! with its descriptor set beside its URL in the configuration.
 //!
 //! # What may be done twice
 //! A method says nothing about itself that can be relied on, so a call goes through the journal unless the definition says `idempotent: true`.
@@ -34,6 +35,7 @@ use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
 use tonic::{Request, Status};
 
 use super::{request, text};
+use crate::config::OutboundConfig;
 use codec::DynamicCodec;
 use reflection::Methods;
 
@@ -55,13 +57,20 @@ const SIDE_BY_SIDE: usize = 32;
 // === impl GrpcCall ===
 
 impl GrpcCall {
-    /// Calls these servers, each `http://HOST:PORT`, by name.
+    /// Calls the servers that an operator has listed, by name.
     pub(crate) fn new(
         dialer: &Dialer,
         security: &Security,
-        servers: &BTreeMap<String, PeerSettings>,
+        outbound: &OutboundConfig,
         resilience: &ResilienceSettings,
     ) -> Result<Self, Fault> {
+        let OutboundConfig { grpc: servers, descriptors, .. } = outbound;
+        let mut check = Check::default();
+        for name in descriptors.keys().filter(|name| !servers.contains_key(*name)) {
+            let problem = "is no server of [outbound.grpc]: give its URL there";
+            check.note(&format!("outbound.descriptors.{name}"), Some(problem));
+        }
+        check.done().map_err(Fault::invalid)?;
         let server = |(name, server): (&String, &PeerSettings)| {
             let own = format!("outbound.grpc.{name}.resilience");
             let config = resilience.of(&server.resilience, &own)?;
@@ -71,7 +80,11 @@ impl GrpcCall {
             } else {
                 dialer.channel(&breaker, target, config)
             };
-            Ok((name.clone(), Server { methods: Methods::new(channel.clone()), channel }))
+            let methods = match descriptors.get(name) {
+                Some(file) => Methods::of_file(file, &format!("outbound.descriptors.{name}"))?,
+                None => Methods::of_server(channel.clone()),
+            };
+            Ok((name.clone(), Server { methods, channel }))
         };
         Ok(Self { servers: servers.iter().map(server).collect::<Result<_, Fault>>()? })
     }

@@ -248,13 +248,19 @@ async fn a_pathway_that_calls_itself_comes_to_an_end() {
     service.stop().await;
 }
 
-#[tokio::test]
-async fn any_method_of_a_server_is_called_by_what_it_says_about_itself() {
-    let (directory, script, other) = (tempfile::tempdir().unwrap(), Script::default(), Script::default());
+/// A server with notices and all that ours serve beside it; answers its URL.
+async fn neighbour(other: &Script) -> String {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let routes = Routes::default().add(NotificationsServiceServer::new(other.clone()));
     tokio::spawn(Server::new(ServerConfig::default(), routes).serve(listener, std::future::pending()));
+    address
+}
+
+#[tokio::test]
+async fn any_method_of_a_server_is_called_by_what_it_says_about_itself() {
+    let (directory, script, other) = (tempfile::tempdir().unwrap(), Script::default(), Script::default());
+    let address = neighbour(&other).await;
     let service = start(&directory, &script, |config| {
         config.outbound.grpc = BTreeMap::from([("neighbour".to_owned(), address.into())]);
     })
@@ -278,5 +284,29 @@ async fn any_method_of_a_server_is_called_by_what_it_says_about_itself() {
         order(&service.client, json!({"user": "u", "method": method, "message": message})).await;
         assert_eq!(reasons(&service.client).await[0], reason, "{method}");
     }
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_with_a_descriptor_set_is_not_asked_what_it_serves() {
+    let (directory, script, other) = (tempfile::tempdir().unwrap(), Script::default(), Script::default());
+    let (address, file) = (neighbour(&other).await, directory.path().join("neighbour.binpb"));
+    std::fs::write(&file, pathway_proto::DESCRIPTORS).unwrap();
+    let service = start(&directory, &script, |config| {
+        config.outbound.grpc = BTreeMap::from([("neighbour".to_owned(), address.into())]);
+        config.outbound.descriptors = BTreeMap::from([("neighbour".to_owned(), file)]);
+    })
+    .await;
+    let nodes = "  call: { use: grpc.call, with: { server: neighbour, method: '${input.method}', message: '${input.message}' } }\n";
+    register(&service.client, &on_orders(nodes), true).await.unwrap();
+    let notice = json!({"notices": [{"userId": "n", "dedupKey": "d", "type": "reminder"}]});
+    let send = "pathway.notifications.v1.NotificationsService/SendNotices";
+    order(&service.client, json!({"user": "u", "method": send, "message": notice})).await;
+    assert_eq!(reasons(&service.client).await, Vec::<String>::new());
+    assert_eq!(other.state().notices.remove(0).user_id, "n");
+    // It would tell of this one by reflection; the file does not have it.
+    let health = json!({"user": "u", "method": "grpc.health.v1.Health/Check", "message": {}});
+    order(&service.client, health).await;
+    assert_eq!(reasons(&service.client).await, ["UNKNOWN_METHOD"]);
     service.stop().await;
 }

@@ -1,13 +1,14 @@
-//! What a server says about its methods.
+//! What is known of a server's methods: what it says itself, or what a file says.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream;
 use http::uri::PathAndQuery;
 use pathway_engine::CallContext;
-use pathway_kernel::{Code, Fault};
+use pathway_kernel::{Code, Fault, Violation};
 use pathway_rpc::{Channel, from_status};
 use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorProto;
@@ -22,9 +23,18 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 
 use super::super::request;
 
-/// The methods of one server, as it has told them.
+/// The methods of one server.
 #[derive(Debug)]
-pub(super) struct Methods {
+pub(super) enum Methods {
+    /// As a file has them.
+    File(DescriptorPool),
+    /// As it tells them itself.
+    Server(Reflection),
+}
+
+/// What one server has told.
+#[derive(Debug)]
+pub(super) struct Reflection {
     channel: Channel,
     /// By service, with the moment from which on they are asked for again.
     services: Mutex<HashMap<String, (DescriptorPool, Instant)>>,
@@ -43,8 +53,21 @@ const PATHS: [&str; 2] = [
 // === impl Methods ===
 
 impl Methods {
-    pub(super) fn new(channel: Channel) -> Self {
-        Self { channel, services: Mutex::default() }
+    pub(super) fn of_server(channel: Channel) -> Self {
+        Self::Server(Reflection { channel, services: Mutex::default() })
+    }
+
+    /// Reads a descriptor set; `key` is where the configuration names the file.
+    pub(super) fn of_file(file: &Path, key: &str) -> Result<Self, Fault> {
+        let wrong = |problem: String| {
+            let what = format!("{}: {problem}", file.display());
+            Fault::invalid(vec![Violation::new(key, what)])
+        };
+        let bytes = std::fs::read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let pool = DescriptorPool::decode(bytes.as_slice()).map_err(|error| {
+            wrong(format!("is no descriptor set with all that it imports (`--include_imports`): {error}"))
+        })?;
+        Ok(Self::File(pool))
     }
 
     pub(super) async fn find(
@@ -53,26 +76,33 @@ impl Methods {
         method: &str,
         context: &CallContext,
     ) -> Result<MethodDescriptor, Fault> {
-        let known = {
-            let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
-            services.get(service).filter(|(_, until)| Instant::now() < *until).map(|(pool, _)| pool.clone())
-        };
-        let pool = match known {
-            Some(pool) => pool,
-            None => {
-                let pool = self.ask(service, context).await.map_err(not_done)?;
-                let fresh = (pool.clone(), Instant::now() + FRESH);
-                self.services
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(service.to_owned(), fresh);
-                pool
-            }
+        let (pool, whose) = match self {
+            Self::File(pool) => (pool.clone(), "descriptor set"),
+            Self::Server(reflection) => (reflection.pool(service, context).await?, "server"),
         };
         let found = pool
             .get_service_by_name(service)
             .and_then(|service| service.methods().find(|known| known.name() == method));
-        found.ok_or_else(|| unknown(format!("the server's `{service}` has no method `{method}`")))
+        found.ok_or_else(|| unknown(format!("the {whose}'s `{service}` has no method `{method}`")))
+    }
+}
+
+// === impl Reflection ===
+
+impl Reflection {
+    /// What a service is made of.
+    async fn pool(&self, service: &str, context: &CallContext) -> Result<DescriptorPool, Fault> {
+        let known = {
+            let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+            services.get(service).filter(|(_, until)| Instant::now() < *until).map(|(pool, _)| pool.clone())
+        };
+        if let Some(pool) = known {
+            return Ok(pool);
+        }
+        let pool = self.ask(service, context).await.map_err(not_done)?;
+        let fresh = (pool.clone(), Instant::now() + FRESH);
+        self.services.lock().unwrap_or_else(PoisonError::into_inner).insert(service.to_owned(), fresh);
+        Ok(pool)
     }
 
     /// A service's file with all that it imports, as the server tells them.
@@ -109,7 +139,7 @@ impl Methods {
                 Err(status) => return Err(from_status(status)),
             }
         }
-        let message = "the server has no reflection: switch it on there";
+        let message = "the server has no reflection: switch it on there, or name its descriptor set in [outbound.descriptors]";
         Err(unusable(message.to_owned()).with_source(last.unwrap_or_else(|| Status::unimplemented(""))))
     }
 
@@ -167,4 +197,24 @@ fn unknown(message: String) -> Fault {
 
 fn unusable(message: String) -> Fault {
     Fault::new(Code::FailedPrecondition, "NO_REFLECTION", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_descriptor_set_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let (key, file) = ("outbound.descriptors.ledger", directory.path().join("ledger.binpb"));
+        for content in [None, Some("service Ledger {}")] {
+            content.into_iter().for_each(|content| std::fs::write(&file, content).unwrap());
+            let fault = Methods::of_file(&file, key).unwrap_err();
+            let violation = &fault.violations()[0];
+            assert_eq!(violation.field, key);
+            assert!(violation.description.contains("ledger.binpb"), "{violation:?}");
+        }
+        std::fs::write(&file, pathway_proto::DESCRIPTORS).unwrap();
+        assert!(Methods::of_file(&file, key).is_ok());
+    }
 }
