@@ -109,12 +109,11 @@ pub(super) async fn take_back(
     let mut check = Check::default();
     check.required("user_id", &request.user_id, USER_ID);
     let name = name(&mut check, &request.goal);
-    let id = check.take(
-        "contribution_id",
-        Uuid::try_parse(&request.contribution_id).map_err(|_| "is no id of a contribution"),
-    );
+    check.required("contribution_id", &request.contribution_id, USER_ID);
     done(check)?;
-    let view = figures.take_back(request.user_id, name, id.unwrap_or_default()).await.map_err(status)?;
+    // What is no id names nothing, as one of somebody else's does.
+    let id = Uuid::try_parse(&request.contribution_id).unwrap_or_default();
+    let view = figures.take_back(request.user_id, name, id).await.map_err(status)?;
     Ok(Response::new(api::RemoveContributionResponse { goal: Some(goal(view).map_err(status)?) }))
 }
 

@@ -135,7 +135,7 @@ async fn every_mistake_is_told_and_nothing_is_kept() {
     assert!(all.next_page_token.is_empty());
     let first = list(1, String::new()).await.unwrap();
     assert_eq!(first.pathways, all.pathways[..1]);
-    let second = list(1, first.next_page_token.clone()).await.unwrap();
+    let second = list(2, first.next_page_token.clone()).await.unwrap();
     assert_eq!((second.pathways.as_slice(), second.next_page_token.as_str()), (&all.pathways[1..], ""));
     let broken = from_status(list(1, first.next_page_token[1..].to_owned()).await.unwrap_err());
     assert_eq!(broken.violations()[0].field, "page_token");
