@@ -116,12 +116,15 @@ impl Revision {
         CivilDate::from_instant_us(now_us, &self.terms.zone)
     }
 
-    /// The period in which a day lies.
+    /// The period in which a day lies. The first one under another cut of the calendar begins where the last one under the cut before it ends, though the
+    /// calendar would have it begin earlier: what is over never moves (G4), and no day lies in two periods.
     ///
     /// # Errors
     /// Where it reaches out of the years that are kept.
     pub fn period_of(&self, day: CivilDate) -> Result<Period, DateError> {
-        self.terms.kind.period_of(day)
+        let period = self.terms.kind.period_of(day)?;
+        let is_first = period.start() < self.effective_from && self.effective_from <= day;
+        if is_first { Period::new(self.effective_from, period.end()) } else { Ok(period) }
     }
 }
 
@@ -281,6 +284,16 @@ mod tests {
         assert_eq!(grow(&mut revisions, &from_the_25th), ["2026-12-01"]);
         let november = in_force(&revisions, day("2026-11-30")).unwrap().period_of(day("2026-11-30")).unwrap();
         assert_eq!(november.end(), day("2026-12-01"), "what is under way ends where it was to end");
+        let at = |date| in_force(&revisions, day(date)).unwrap().period_of(day(date)).unwrap();
+        let first = Period::new(day("2026-12-01"), day("2026-12-25"));
+        assert_eq!(Ok(at("2026-12-24")), first, "and no day of it lies in the one that follows");
+        assert_eq!(at("2026-12-25").start(), day("2026-12-25"));
+        // Another limit holds at once, also in the first one.
+        let in_december = NOW + 10 * 86_400_000_000;
+        let less = terms(50, PeriodKind::Month { start_day: 25 }, "UTC");
+        let made = revise(&revisions, &less, in_december).unwrap();
+        assert_eq!(made.len(), 1);
+        assert_eq!(made[0].period_of(day("2026-12-05")), first);
     }
 
     #[test]

@@ -152,6 +152,18 @@ impl Services {
         }
     }
 
+    /// Changes when a user's days end, or on which day the user's months begin.
+    pub(super) async fn cut(&self, user_id: &str, time_zone: &str, start_day: i32) {
+        let request = analytics::SetBudgetsRequest {
+            user_id: user_id.to_owned(),
+            period_kind: analytics::PeriodKind::Month.into(),
+            time_zone: time_zone.to_owned(),
+            start_day,
+            ..analytics::SetBudgetsRequest::default()
+        };
+        self.figures.clone().set_budgets(request).await.unwrap();
+    }
+
     /// What the closed periods of a budget came to, newest first.
     pub(super) async fn summaries(&self, user_id: &str, budget: &str) -> Vec<analytics::ClosedPeriod> {
         let request = analytics::ListClosedPeriodsRequest {

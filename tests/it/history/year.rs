@@ -38,7 +38,15 @@ struct Counted {
     date: CivilDate,
     category: String,
     minor: i64,
+    currency: String,
 }
+
+/// The days on which the user sets another limit for dining, moves to another time zone, and has months begin on the 10th.
+const OTHER_LIMIT: i64 = 100;
+const OTHER_ZONE: i64 = 150;
+const OTHER_START: i64 = 200;
+/// What dining may cost a month at first, and from the month of the other limit on.
+const LIMITS: [i64; 2] = [40_000, 30_000];
 
 fn day(number: i64) -> CivilDate {
     CivilDate::parse("2026-01-01").unwrap().add_days(number).unwrap()
@@ -89,6 +97,9 @@ impl Year {
             let minor = if refund { -size } else { size };
             let mut line =
                 self.line(format!("d{today}-{n}"), LineKind::Expense, minor, category, day(today - back));
+            if self.rng.u8(..8) == 0 {
+                line.amount = Some(to_money(Money::new(minor, Currency::parse("JPY").unwrap())));
+            }
             line.pending = self.rng.u8(..5) == 0;
             if line.pending {
                 self.pending.push((today + 2, self.lines.len()));
@@ -176,7 +187,8 @@ impl Year {
         let whole: Vec<&Record> = records.iter().filter(|record| record.split_of.is_empty()).collect();
         let line = whole[self.rng.usize(..whole.len())];
         let (minor, cut) = (minor(line.amount.as_ref()), self.rng.i64(1..90));
-        let parts = [(cut, "Dining", "USD"), (minor - cut, "Groceries", "USD")];
+        let code = line.amount.as_ref().unwrap().currency_code.as_str();
+        let parts = [(cut, "Dining", code), (minor - cut, "Groceries", code)];
         let parts = if line.is_split && self.rng.bool() { &parts[..0] } else { &parts[..] };
         self.services.split(USER, line.record_id.clone(), parts).await;
     }
@@ -186,32 +198,34 @@ impl Year {
         self.services.follow_history().await;
         let records = self.services.all_records(USER).await;
         let lines: BTreeSet<Counted> = records.iter().filter_map(counted).collect();
-        for month in 0..=u8::try_from(day(until).month() - 1).unwrap() {
-            let period = Period::parse(&format!("2026-{:02}", month + 1)).unwrap();
+        let months = 1..=u8::try_from(day(until).month()).unwrap();
+        for (month, currency) in months.flat_map(|month| [(month, "USD"), (month, "JPY")]) {
+            let period = Period::parse(&format!("2026-{month:02}")).unwrap();
             let (start, end) = (period.start().to_string(), period.end().to_string());
-            let expected: BTreeSet<Counted> =
-                lines.iter().filter(|line| period.contains(line.date)).cloned().collect();
-            let explained = self.services.explain(USER, &start, &end, "USD").await;
+            let counts = |line: &&Counted| period.contains(line.date) && line.currency == currency;
+            let expected: BTreeSet<Counted> = lines.iter().filter(counts).cloned().collect();
+            let explained = self.services.explain(USER, &start, &end, currency).await;
             let shown = explained.lines.into_iter().map(|line| Counted {
                 record_id: line.record_id,
                 version: line.version,
                 date: from_date(line.date.as_ref()).unwrap(),
                 category: line.category,
                 minor: minor(line.amount.as_ref()),
+                currency: line.amount.unwrap().currency_code,
             });
-            assert_eq!(shown.collect::<BTreeSet<_>>(), expected, "the lines of {period}");
+            assert_eq!(shown.collect::<BTreeSet<_>>(), expected, "the lines of {period}, {currency}");
             let mut categories: BTreeMap<String, (i64, i64, i64)> = BTreeMap::new();
             for line in expected {
                 let sums = categories.entry(line.category).or_default();
                 *sums = (sums.0 + line.minor.max(0), sums.1 - line.minor.min(0), sums.2 + 1);
             }
-            let spending = self.services.spending(USER, &start, &end, "USD").await;
+            let spending = self.services.spending(USER, &start, &end, currency).await;
             let shown = spending.categories.into_iter().map(|part| {
                 let totals = part.totals.unwrap();
                 let sums = (minor(totals.gross.as_ref()), minor(totals.refunds.as_ref()), totals.count);
                 (part.category, sums)
             });
-            assert_eq!(shown.collect::<BTreeMap<_, _>>(), categories, "the sums of {period}");
+            assert_eq!(shown.collect::<BTreeMap<_, _>>(), categories, "the sums of {period}, {currency}");
         }
         self.check_periods(&lines, until).await;
     }
@@ -219,30 +233,46 @@ impl Year {
     /// What closed periods came to, and what each carried on to the next.
     async fn check_periods(&self, lines: &BTreeSet<Counted>, until: i64) {
         let budgets = [
-            ("dining", PeriodKind::MONTH, 40_000, &["dining"][..], true),
-            ("fun", PeriodKind::Week { start_weekday: 1 }, 9_000, &FUN[..], false),
+            ("dining", PeriodKind::MONTH, &["dining"][..], true),
+            ("fun", PeriodKind::Week { start_weekday: 1 }, &FUN[..], false),
         ];
-        for (name, kind, limit, members, carries) in budgets {
+        // The cut of the calendar that is asked for in July holds from August on, and its first period is short.
+        let (august, tenth) = (day(OTHER_START).month() + 1, PeriodKind::Month { start_day: 10 });
+        let august = CivilDate::new(2026, august, 1).unwrap();
+        let period_of = |kind: PeriodKind, start: CivilDate| match kind {
+            PeriodKind::Month { .. } if start >= august => {
+                Period::new(start, tenth.period_of(start).unwrap().end()).unwrap()
+            }
+            kind => kind.period_of(start).unwrap(),
+        };
+        let other_limit = PeriodKind::MONTH.period_of(day(OTHER_LIMIT)).unwrap().start();
+        for (name, kind, members, carries) in budgets {
             let mut summaries = self.services.summaries(USER, name).await;
             summaries.reverse();
             let (mut period, mut carried) = (kind.period_of(day(0)).unwrap(), 0);
             for summary in &summaries {
-                let counts =
-                    |line: &&Counted| members.contains(&&*line.category) && period.contains(line.date);
+                let counts = |line: &&Counted| {
+                    members.contains(&&*line.category) && period.contains(line.date) && line.currency == "USD"
+                };
+                let limit = match name {
+                    "dining" => LIMITS[usize::from(period.start() >= other_limit)],
+                    _ => 9_000,
+                };
+                assert_eq!(minor(summary.limit.as_ref()), limit, "{name}, {period}");
                 let net: i64 = lines.iter().filter(counts).map(|line| line.minor).sum();
                 assert_eq!(from_date(summary.period_start.as_ref()), Ok(period.start()), "{name}");
                 assert_eq!(minor(summary.totals.as_ref().unwrap().net.as_ref()), net, "{name}, {period}");
                 assert_eq!(minor(summary.carried_in.as_ref()), carried, "{name}, {period}");
                 carried = if carries { limit + carried - net } else { 0 };
                 assert_eq!(minor(summary.carried_out.as_ref()), carried, "{name}, {period}");
-                period = kind.period_of(period.end()).unwrap();
+                period = period_of(kind, period.end());
             }
             assert!(period.contains(day(until)), "all that have ended are closed: {name}");
         }
     }
 }
 
-/// A record as it counts, by the rules alone; only what is in dollars, which all of it is.
+/// A record as it counts, by the rules alone.
 fn counted(record: &Record) -> Option<Counted> {
     let counts = record.kind() == LineKind::Expense && !record.is_split && record.paired_with.is_empty();
     let category = if record.category.is_empty() { "uncategorized" } else { &record.category };
@@ -252,6 +282,7 @@ fn counted(record: &Record) -> Option<Counted> {
         date: from_date(record.date.as_ref()).unwrap(),
         category: category.to_owned(),
         minor: minor(record.amount.as_ref()),
+        currency: record.amount.as_ref().unwrap().currency_code.clone(),
     })
 }
 
@@ -269,7 +300,7 @@ async fn g19_a_year_of_every_kind_of_edit_comes_to_the_recompute_line_by_line() 
             categories: members.iter().map(|name| (*name).to_owned()).collect(),
             ..analytics::BudgetLimit::default()
         };
-    let month = vec![limit("dining", 40_000, analytics::Rollover::All, &[])];
+    let month = vec![limit("dining", LIMITS[0], analytics::Rollover::All, &[])];
     services.set_budgets(USER, analytics::PeriodKind::Month, month).await;
     let week = vec![limit("fun", 9_000, analytics::Rollover::Off, &FUN)];
     services.set_budgets(USER, analytics::PeriodKind::Week, week).await;
@@ -283,6 +314,15 @@ async fn g19_a_year_of_every_kind_of_edit_comes_to_the_recompute_line_by_line() 
     };
     for today in 0..DAYS {
         year.live(today).await;
+        match today {
+            OTHER_LIMIT => {
+                let less = vec![limit("dining", LIMITS[1], analytics::Rollover::All, &[])];
+                year.services.set_budgets(USER, analytics::PeriodKind::Month, less).await;
+            }
+            OTHER_ZONE => year.services.cut(USER, "Asia/Kolkata", 0).await,
+            OTHER_START => year.services.cut(USER, "", 10).await,
+            _ => {}
+        }
         if today % 91 == 90 || today == DAYS - 1 {
             // Whoever reads closes nothing, so somebody has to have come by: the task does, by the clock.
             year.services.until_closed(USER, "fun", day(today)).await;
