@@ -76,6 +76,8 @@ pub enum ChannelError {
 
 /// The most addresses that one call is given to.
 const MOST_TRIES: usize = 4;
+/// How long a connection that ends may take to be replaced.
+const SETTLES: Duration = Duration::from_millis(2);
 /// After how long a call that was given up says something about the address: one that hangs answers none, and is found by nothing else.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How soon after a failure a name is looked up again.
@@ -128,6 +130,10 @@ impl Balancer {
             let is_worth_it = others || !is_unreachable;
             match &kept {
                 Some(kept) if is_unserved && is_worth_it && tried.len() < MOST_TRIES => {
+                    if !others {
+                        // It comes back to where it has been; a connection that ends is found out a moment later.
+                        tokio::time::sleep(SETTLES * u32::try_from(tried.len()).unwrap_or(1)).await;
+                    }
                     tracing::debug!(peer = &*shared.peer, "not served, going on to another address");
                     request = kept.again();
                 }

@@ -4,6 +4,5 @@
 mod feed;
 mod import;
 mod links;
-mod rolling;
 mod service;
 mod writes;
