@@ -66,7 +66,7 @@ async fn a_clock_that_jumps_loses_and_doubles_nothing() {
     hand.set(NOON_US);
     let end = pathway_finance::CivilDate::parse("2026-12-01").unwrap();
     let count = i64::try_from(number).unwrap();
-    assert_eq!(clients.spent("clock", "2026-11-01", end).await, (count * 20, count));
+    assert_eq!(clients.spent("clock", "2026-11-01", end).await, (count * 10, count));
     assert_eq!(clients.runs("clock").await, (number, 0));
     assert_eq!(clients.alerts("clock").await, ["budget_warning", "budget_exceeded"]);
     let sequence = clients.import("clock", 10).await;
@@ -78,7 +78,7 @@ async fn a_clock_that_jumps_loses_and_doubles_nothing() {
 
 fn events(from: usize, count: usize) -> Vec<Value> {
     let event = |n: usize| {
-        json!({"id": format!("clock-{n}"), "user_id": "clock", "amount": "0.20", "category": "dining",
+        json!({"id": format!("clock-{n}"), "user_id": "clock", "amount": "0.10", "category": "dining",
             "transaction_date": "2026-11-24"})
     };
     (from..from + count).map(event).collect()

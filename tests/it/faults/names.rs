@@ -98,7 +98,9 @@ async fn a_name_that_moves_under_load_is_followed() {
         }
         let waited = clients.await_processed(&positions, Duration::from_millis(500)).await;
         clients.await_processed(&positions, LONGEST).await.unwrap();
-        let seen = refusals.into_iter().chain(["OK".to_owned()]).collect::<Vec<_>>().join(", then ");
+        let told_of: Vec<String> = refusals.into_iter().collect();
+        let seen =
+            if told_of.is_empty() { "OK".to_owned() } else { format!("{}, then OK", told_of.join(" and ")) };
         let part = if silent { "the old address is silent" } else { "the old address refuses" };
         row("Name moves", part, &seen, last_refusal, &told(&waited), begun.elapsed());
         old = new;

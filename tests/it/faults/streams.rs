@@ -42,7 +42,7 @@ async fn a_stream_that_was_reset_goes_on_where_it_was() {
             while seen < sequence {
                 seen = follow(seen, stream.message().await.unwrap().unwrap());
             }
-            row("Reset", "a stream of notices", &told(&Err(fault)), after, "", begun.elapsed());
+            row("Reset", "a stream of notices", &told(&Err(fault)), after, "-", begun.elapsed());
         }
     }
     while seen < NOTICES {

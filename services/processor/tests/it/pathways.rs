@@ -131,12 +131,13 @@ async fn every_mistake_is_told_and_nothing_is_kept() {
         service.client.clone().list_pathways(request).await.map(tonic::Response::into_inner)
     };
     let all = list(0, String::new()).await.unwrap();
-    assert_eq!(all.pathways.len(), 3, "nothing was kept beside what ships");
-    assert!(all.next_page_token.is_empty());
+    let ships = |pathway: &api::Pathway| pathway.origin() == api::PathwayOrigin::Shipped;
+    assert!(all.pathways.iter().all(ships), "nothing was kept beside what ships");
+    assert!(all.pathways.len() > 1 && all.next_page_token.is_empty());
     let first = list(1, String::new()).await.unwrap();
     assert_eq!(first.pathways, all.pathways[..1]);
-    let second = list(2, first.next_page_token.clone()).await.unwrap();
-    assert_eq!((second.pathways.as_slice(), second.next_page_token.as_str()), (&all.pathways[1..], ""));
+    let rest = list(0, first.next_page_token.clone()).await.unwrap();
+    assert_eq!((rest.pathways.as_slice(), rest.next_page_token.as_str()), (&all.pathways[1..], ""));
     let broken = from_status(list(1, first.next_page_token[1..].to_owned()).await.unwrap_err());
     assert_eq!(broken.violations()[0].field, "page_token");
     service.stop().await;
