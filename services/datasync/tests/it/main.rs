@@ -4,5 +4,6 @@
 mod feed;
 mod import;
 mod links;
+mod rolling;
 mod service;
 mod writes;
