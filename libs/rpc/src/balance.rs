@@ -74,9 +74,10 @@ pub enum ChannelError {
     Unknown(#[source] tonic::ConnectError),
 }
 
-/// The most addresses that one call is given to.
-const MOST_TRIES: usize = 4;
-/// How long a connection that ends may take to be replaced.
+/// The most times that one call is given to an address.
+const MOST_TRIES: usize = 8;
+/// After how long a call first comes back to where it has been; doubled each time, so a quarter of a second in all. A connection that ends is replaced a moment later, and
+/// later where the processor is busy.
 const SETTLES: Duration = Duration::from_millis(2);
 /// After how long a call that was given up says something about the address: one that hangs answers none, and is found by nothing else.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -111,14 +112,14 @@ impl Balancer {
         self.look_up_where_due().await?;
         let shared = &*self.0;
         let kept = Kept::of(&request);
-        let (mut request, mut tried) = (request, Vec::new());
+        let (mut request, mut tried, mut settling) = (request, Vec::new(), SETTLES);
         loop {
             let nobody = || ChannelError::Unknown(tonic::ConnectError("no address is known".into()));
             let Picked { address, mut way, load } = shared.endpoints.pick(&tried).ok_or_else(nobody)?;
             let mut waiting = Waiting { balancer: &self, address, begun: Instant::now(), is_answered: false };
             let result = send_on(&mut way, request).await;
             waiting.is_answered = true;
-            let (ended, is_unserved, is_unreachable) = judge(&result);
+            let (ended, is_unserved, is_nobody) = judge(&result);
             self.report(address, ended);
             let error = match result {
                 Ok(response) => return Ok(response.map(|inner| Counted { inner, load: Some(load) })),
@@ -127,14 +128,18 @@ impl Balancer {
             tried.push(address);
             let others = shared.endpoints.count() > tried.iter().collect::<HashSet<_>>().len();
             // Where there is one address, it is worth another connection, but not where nobody took the last.
-            let is_worth_it = others || !is_unreachable;
+            let is_worth_it = others || !is_nobody;
             match &kept {
                 Some(kept) if is_unserved && is_worth_it && tried.len() < MOST_TRIES => {
+                    tracing::debug!(
+                        peer = &*shared.peer,
+                        error = &error as &dyn std::error::Error,
+                        "not served, going on to another address"
+                    );
                     if !others {
-                        // It comes back to where it has been; a connection that ends is found out a moment later.
-                        tokio::time::sleep(SETTLES * u32::try_from(tried.len()).unwrap_or(1)).await;
+                        tokio::time::sleep(settling).await;
+                        settling *= 2;
                     }
-                    tracing::debug!(peer = &*shared.peer, "not served, going on to another address");
                     request = kept.again();
                 }
                 _ => return Err(error.into()),
@@ -223,17 +228,24 @@ fn judge(result: &Result<Response<Body>, tonic::transport::Error>) -> (Ended, bo
         Ok(response) if is_failed_head(response) => (Ended::Failed, false, false),
         Ok(_) => (Ended::Well, false, false),
         Err(error) => {
-            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-            while cause.is_some_and(|error| !error.is::<tonic::ConnectError>()) {
-                cause = cause.and_then(std::error::Error::source);
-            }
-            let (is_unreachable, is_unserved) = (cause.is_some(), is_unserved(error));
+            let causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
+                error.source()
+            });
+            let is_unreachable = causes.clone().any(<dyn std::error::Error>::is::<tonic::ConnectError>);
+            // A connection that is made and breaks in its first words has met somebody: a server that ends its connections, most of all.
+            let broke = |error: &std::io::Error| {
+                use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+                matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+            };
+            let is_nobody =
+                is_unreachable && !causes.clone().filter_map(|error| error.downcast_ref()).any(broke);
+            let is_unserved = is_unserved(error);
             let ended = match (is_unreachable, is_unserved) {
                 (true, _) => Ended::Unreachable,
                 (false, true) => Ended::Away,
                 (false, false) => Ended::Failed,
             };
-            (ended, is_unserved, is_unreachable)
+            (ended, is_unserved, is_nobody)
         }
     }
 }

@@ -83,7 +83,7 @@ async fn g12_reported_figures_equal_a_plain_recompute(scratch: &Scratch) {
             by_day.get(&day).cloned().unwrap_or_default().conversion(amount.currency(), currency("USD"));
         match conversion {
             Some(conversion) => {
-                expected[usize::from(is_income)] += conversion.convert(minor).unwrap().minor()
+                expected[usize::from(is_income)] += conversion.convert(minor).unwrap().minor();
             }
             None => left += 1,
         }
