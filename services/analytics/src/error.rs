@@ -31,6 +31,12 @@ pub enum AnalyticsError {
     /// An amount would leave the range that can be kept in the currency that was asked for.
     #[error("the figures in this currency would leave their range")]
     ConversionOutOfRange,
+    /// A rebuild is under way.
+    #[error("a rebuild is under way")]
+    RebuildRunning,
+    /// There is no such rebuild.
+    #[error("there is no such rebuild")]
+    UnknownRebuild,
     /// The clock shows a day that no calendar has.
     #[error("the clock is out of range")]
     Clock(#[from] DateError),
@@ -66,6 +72,12 @@ impl From<AnalyticsError> for Fault {
                 let message = "the user has no goal of this name; ListGoals names those that there are";
                 Self::new(Code::NotFound, "UNKNOWN_GOAL", message)
             }
+            AnalyticsError::RebuildRunning => {
+                let message =
+                    format!("{error}: GetRebuild says how far it is; begin another one when it has ended");
+                Self::new(Code::FailedPrecondition, "REBUILD_RUNNING", message)
+            }
+            AnalyticsError::UnknownRebuild => Self::new(Code::NotFound, "UNKNOWN_REBUILD", error.to_string()),
             AnalyticsError::ConversionOutOfRange => {
                 let message = format!("{error}: ask for a shorter range, or correct a rate (ListRates)");
                 Self::new(Code::OutOfRange, "CONVERSION_OUT_OF_RANGE", message)

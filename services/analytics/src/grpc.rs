@@ -7,6 +7,7 @@ mod events;
 mod goals;
 mod insights;
 mod rates;
+mod rebuild;
 mod recurring;
 mod reporting;
 mod summary;
@@ -248,6 +249,20 @@ impl AnalyticsService for Figures {
         request: Request<api::ListContributionsRequest>,
     ) -> Result<Response<api::ListContributionsResponse>, Status> {
         goals::contributions(self, own(request, |message| &mut message.user_id)?).await
+    }
+
+    async fn rebuild(
+        &self,
+        request: Request<api::RebuildRequest>,
+    ) -> Result<Response<api::RebuildResponse>, Status> {
+        rebuild::begin(self, request.into_inner()).await
+    }
+
+    async fn get_rebuild(
+        &self,
+        request: Request<api::GetRebuildRequest>,
+    ) -> Result<Response<api::GetRebuildResponse>, Status> {
+        rebuild::get(self, request.into_inner()).await
     }
 
     async fn set_rates(

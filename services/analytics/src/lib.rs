@@ -19,6 +19,7 @@
 //! - `watch` follows the figures of a user.
 //! - `summary` puts periods beside each other and says where a budget stands.
 //! - `reporting` makes figures over several currencies, by stored rates.
+//! - `rebuilder` makes figures anew from the records.
 //! - `store` is the queries, in these words. `follower` brings imported history in from datasync, `closer` closes periods that have ended.
 //! - `grpc` is the only part that knows this service's generated types.
 
@@ -32,6 +33,7 @@ mod grpc;
 mod insight;
 mod ledger;
 mod messenger;
+mod rebuilder;
 mod recurring;
 mod reporting;
 mod service;

@@ -3,13 +3,14 @@
 mod goals;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pathway_finance::{Currency, Period};
 use pathway_kernel::{Clock, Fault};
 use pathway_rpc::{Listener, Readiness, Routes, ServerConfig, ServerSettings, Target};
 use pathway_runtime::{Component, Env, Security};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -22,6 +23,7 @@ use crate::follower::Follower;
 use crate::grpc;
 use crate::ledger::Applied;
 use crate::messenger::Messenger;
+use crate::rebuilder::Rebuilder;
 use crate::recurring::RecurringSeries;
 use crate::store::{
     Breakdown, Budget, By, ClosedPeriod, ClosedQuestion, ExplainedLine, Explanation, InsightFilter,
@@ -38,6 +40,7 @@ pub struct Analytics {
     env: Env,
     figures: Figures,
     follower: Follower,
+    rebuilder: Rebuilder,
     security: Security,
     serving: ServerSettings,
     sweeper: Sweeper,
@@ -66,6 +69,8 @@ pub(crate) struct Figures {
     followed: watch::Sender<i64>,
     /// The users whose figures changed: wakes those who follow them, who then read the store.
     pub(crate) changed: broadcast::Sender<String>,
+    /// Says that a rebuild has begun.
+    pub(crate) rebuilds: Arc<Notify>,
     pub(crate) heartbeat: Duration,
     pub(crate) closing: CancellationToken,
 }
@@ -112,12 +117,14 @@ impl Component for Analytics {
             default_currency,
             followed,
             changed: broadcast::Sender::new(WAKE_UPS),
+            rebuilds: Arc::default(),
             heartbeat: config.watch.heartbeat(),
             closing: CancellationToken::new(),
         };
         let dialer = deps.env.dialer(Self::NAME);
         let ways = config.resilience.of(&config.peers.datasync.resilience, "peers.datasync.resilience")?;
         let channel = security.channel(&dialer, "datasync", datasync, ways);
+        let rebuilder = Rebuilder::new(channel.clone(), figures.clone(), deps.env.rng.clone());
         let follower = Follower::new(channel, figures.clone(), deps.env.rng.clone());
         let outgoing = figures.store.news().clone();
         let sweeper =
@@ -127,7 +134,17 @@ impl Component for Analytics {
         let channel = security.channel(&dialer, "notifications", notifications, ways);
         let messenger = Messenger::new(channel, figures.store.clone(), outgoing, deps.env.rng.clone());
         let (serving, cors_origins) = (config.server, config.cors_origins);
-        Ok(Self { env: deps.env, figures, follower, security, serving, sweeper, messenger, cors_origins })
+        Ok(Self {
+            env: deps.env,
+            figures,
+            follower,
+            rebuilder,
+            security,
+            serving,
+            sweeper,
+            messenger,
+            cors_origins,
+        })
     }
 
     fn routes(&self) -> Routes {
@@ -153,6 +170,7 @@ impl Component for Analytics {
         let (routes, closing) = (self.routes(), self.figures.closing.clone());
         let tasks = TaskTracker::new();
         tasks.spawn(closing.clone().run_until_cancelled_owned(self.follower.run()));
+        tasks.spawn(closing.clone().run_until_cancelled_owned(self.rebuilder.run()));
         tasks.spawn(closing.clone().run_until_cancelled_owned(self.sweeper.run()));
         tasks.spawn(closing.clone().run_until_cancelled_owned(self.messenger.run()));
         let closer = Closer::new(self.figures.clone());
@@ -173,7 +191,16 @@ impl Figures {
     pub(crate) fn over(store: Store, clock: Clock, default_currency: Currency, heartbeat: Duration) -> Self {
         let (followed, changed) = (watch::Sender::new(0), broadcast::Sender::new(WAKE_UPS));
         let closing = CancellationToken::new();
-        Self { store, clock, default_currency, followed, changed, heartbeat, closing }
+        Self {
+            store,
+            clock,
+            default_currency,
+            followed,
+            changed,
+            rebuilds: Arc::default(),
+            heartbeat,
+            closing,
+        }
     }
 
     /// Applies a batch in one transaction and answers for each change what became of it.
@@ -224,7 +251,7 @@ impl Figures {
     }
 
     /// Wakes those who follow these users.
-    fn wake(&self, users: impl IntoIterator<Item = String>) {
+    pub(crate) fn wake(&self, users: impl IntoIterator<Item = String>) {
         // Without a follower, there is nobody to tell.
         if self.changed.receiver_count() > 0 {
             for user_id in users {

@@ -10,6 +10,7 @@ mod goals;
 mod periods;
 mod purchases;
 mod rates;
+mod rebuild;
 mod recurring;
 mod reported;
 mod rows;
@@ -33,11 +34,12 @@ pub(crate) use contributions::ContributionQuestion;
 pub(crate) use explain::{ExplainedLine, Explanation, Place, Question};
 pub(crate) use goals::GoalQuestion;
 pub(crate) use rates::{RatePlace, RatesQuestion, RatesSet};
+pub(crate) use rebuild::{Read, Rebuild, RebuildState};
 pub(crate) use recurring::{SeriesPlace, SeriesQuestion};
 pub(crate) use spending::{Scope, Spending};
 pub(crate) use told::{InsightFilter, Seen, Told};
 
-const MIGRATIONS: [Migration; 11] = [
+const MIGRATIONS: [Migration; 12] = [
     Migration { number: 1, name: "figures", sql: include_str!("../migrations/0001_figures.sql") },
     Migration { number: 2, name: "purchases", sql: include_str!("../migrations/0002_purchases.sql") },
     Migration { number: 3, name: "locality", sql: include_str!("../migrations/0003_locality.sql") },
@@ -49,6 +51,7 @@ const MIGRATIONS: [Migration; 11] = [
     Migration { number: 33, name: "scan_in_turn", sql: include_str!("../migrations/0033_scan_in_turn.sql") },
     Migration { number: 34, name: "goals", sql: include_str!("../migrations/0034_goals.sql") },
     Migration { number: 50, name: "rates", sql: include_str!("../migrations/0050_rates.sql") },
+    Migration { number: 51, name: "rebuild", sql: include_str!("../migrations/0051_rebuild.sql") },
 ];
 
 /// The figures of all users; cheap to clone.

@@ -12,6 +12,7 @@ mod notifications;
 mod publishing;
 mod push;
 mod rates;
+mod rebuild;
 mod replays;
 
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ pub use notifications::{Chosen, NoticeSend, NotificationAction, Notifications};
 pub use publishing::{Format, Import, Publish};
 pub use push::{Push, PushAction};
 pub use rates::{RateAction, Rates, RatesImport, RatesList, RatesSet};
+pub use rebuild::Rebuild;
 pub use replays::{ReplayAction, ReplayStart, Replays};
 
 /// Pathway: a real-time event backbone for personal-finance applications.
@@ -83,6 +85,8 @@ pub enum Command {
     Recurring(Recurring),
     /// List the rates of exchange; set or import them.
     Rates(Rates),
+    /// Make figures anew from the records, beside those that are answered, and without an alert.
+    Rebuild(Rebuild),
     /// Set or show a user's budget.
     Budget {
         /// What to do with it.

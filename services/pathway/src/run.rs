@@ -52,6 +52,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Recurring(args) => commands::recurring::run(&mesh()?, &out, &args).await,
         Command::Goals(args) => commands::goals::run(&mesh()?, &out, args).await,
         Command::Rates(args) => commands::rates::run(&mesh()?, &out, args).await,
+        Command::Rebuild(args) => commands::rebuild::run(&mesh()?, &out, &args).await,
         Command::Notifications(args) => commands::notifications::run(&mesh()?, &out, args).await,
         Command::Preferences(args) => commands::preferences::run(&mesh()?, &out, args).await,
         Command::Webhooks(args) => commands::webhooks::run(&mesh()?, &out, args).await,

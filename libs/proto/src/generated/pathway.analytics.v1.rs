@@ -758,6 +758,105 @@ pub struct LineConversion {
     #[prost(message, repeated, tag = "2")]
     pub rates: ::prost::alloc::vec::Vec<ExchangeRate>,
 }
+/// Whose figures to make anew.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RebuildRequest {
+    /// One user's. Either this or `everybody` is required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Everybody's.
+    #[prost(bool, tag = "2")]
+    pub everybody: bool,
+    /// A UUID of the caller's: a repeated call with it answers the rebuild that the first one began. Empty: each call is one of its own.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// The rebuild that has begun.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RebuildResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub rebuild: ::core::option::Option<Rebuild>,
+}
+/// Which rebuild.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRebuildRequest {
+    /// Its number; 0 for the latest.
+    #[prost(int64, tag = "1")]
+    pub number: i64,
+}
+/// A rebuild.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRebuildResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub rebuild: ::core::option::Option<Rebuild>,
+}
+/// A rebuild and how far it is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Rebuild {
+    /// Counts from 1.
+    #[prost(int64, tag = "1")]
+    pub number: i64,
+    /// Whose figures; empty for everybody's.
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// What it is doing.
+    #[prost(enumeration = "RebuildState", tag = "3")]
+    pub state: i32,
+    /// How many changes of records were read.
+    #[prost(int64, tag = "4")]
+    pub changes_read: i64,
+    /// How many users have their new figures.
+    #[prost(int64, tag = "5")]
+    pub users_done: i64,
+    /// Of how many; 0 until all changes are read.
+    #[prost(int64, tag = "6")]
+    pub users_total: i64,
+    /// When it began, microseconds since the Unix epoch.
+    #[prost(int64, tag = "7")]
+    pub started_at_us: i64,
+    /// When it ended; 0 before.
+    #[prost(int64, tag = "8")]
+    pub ended_at_us: i64,
+}
+/// What a rebuild is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RebuildState {
+    /// Not known.
+    Unspecified = 0,
+    /// Reads the feed of records, beside the figures that are answered.
+    Reading = 1,
+    /// Puts the figures in place, user by user.
+    Swapping = 2,
+    /// Done.
+    Done = 3,
+}
+impl RebuildState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REBUILD_STATE_UNSPECIFIED",
+            Self::Reading => "REBUILD_STATE_READING",
+            Self::Swapping => "REBUILD_STATE_SWAPPING",
+            Self::Done => "REBUILD_STATE_DONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REBUILD_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "REBUILD_STATE_READING" => Some(Self::Reading),
+            "REBUILD_STATE_SWAPPING" => Some(Self::Swapping),
+            "REBUILD_STATE_DONE" => Some(Self::Done),
+            _ => None,
+        }
+    }
+}
 /// A subscription, a bill, or pay: lines of one payee and currency that keep a distance, at least three of them.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RecurringSeries {
@@ -2544,6 +2643,63 @@ pub mod analytics_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Begins to make figures anew from the records, beside those that are answered, and puts them in place without an alert. One at a time.
+        pub async fn rebuild(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RebuildRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RebuildResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.analytics.v1.AnalyticsService/Rebuild",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("pathway.analytics.v1.AnalyticsService", "Rebuild"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// How far a rebuild is.
+        pub async fn get_rebuild(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRebuildRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRebuildResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.analytics.v1.AnalyticsService/GetRebuild",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.analytics.v1.AnalyticsService",
+                        "GetRebuild",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Stores rates of exchange. What is answered in a reporting currency follows at once; no budget, no alert and no closed period does.
         pub async fn set_rates(
             &mut self,
@@ -2809,6 +2965,19 @@ pub mod analytics_service_server {
             request: tonic::Request<super::RecordEventsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RecordEventsResponse>,
+            tonic::Status,
+        >;
+        /// Begins to make figures anew from the records, beside those that are answered, and puts them in place without an alert. One at a time.
+        async fn rebuild(
+            &self,
+            request: tonic::Request<super::RebuildRequest>,
+        ) -> std::result::Result<tonic::Response<super::RebuildResponse>, tonic::Status>;
+        /// How far a rebuild is.
+        async fn get_rebuild(
+            &self,
+            request: tonic::Request<super::GetRebuildRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRebuildResponse>,
             tonic::Status,
         >;
         /// Stores rates of exchange. What is answered in a reporting currency follows at once; no budget, no alert and no closed period does.
@@ -3915,6 +4084,96 @@ pub mod analytics_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RecordEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.analytics.v1.AnalyticsService/Rebuild" => {
+                    #[allow(non_camel_case_types)]
+                    struct RebuildSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::RebuildRequest>
+                    for RebuildSvc<T> {
+                        type Response = super::RebuildResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RebuildRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::rebuild(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RebuildSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.analytics.v1.AnalyticsService/GetRebuild" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRebuildSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::GetRebuildRequest>
+                    for GetRebuildSvc<T> {
+                        type Response = super::GetRebuildResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRebuildRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::get_rebuild(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRebuildSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -91,6 +91,8 @@ const TABLE: [(&str, &[(&str, Access)]); 10] = [
             ("ListContributions", Own),
             ("WatchAnalytics", Own),
             ("SetRates", Operate),
+            ("Rebuild", Operate),
+            ("GetRebuild", Operate),
             // Rates are everybody's.
             ("ListRates", Own),
         ],

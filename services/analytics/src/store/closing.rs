@@ -228,6 +228,32 @@ pub(super) fn correct(
     Ok(())
 }
 
+/// Corrects all that is closed of a user, whose row is locked, by the sums that there are.
+pub(super) fn recheck(tx: &mut Tx<'_>, user_id: &str, now_us: i64) -> Result<(), AnalyticsError> {
+    let budgets = batch::load_budgets(tx, user_id, now_us)?;
+    let mut all: HashMap<BudgetPeriod, Totals> = HashMap::new();
+    for (name, revisions) in budgets.iter() {
+        for row in tx.query(SINCE, &[user_id.into(), name.into(), i64::MIN.into()])? {
+            let closed = summary(&row)?;
+            let found = revisions.iter().find(|revision| revision.number == closed.budget_revision);
+            let Some(Ok(standing)) =
+                found.map(|revision| budgets.standing(name, revision, closed.period.start()))
+            else {
+                continue;
+            };
+            let key = BudgetPeriod {
+                user_id: user_id.to_owned(),
+                category: name.clone(),
+                revision: closed.budget_revision,
+                start: closed.period.start(),
+            };
+            let spent = batch::load_spent(tx, &[(&key, &standing)])?.pop().unwrap_or_default();
+            all.insert(key, spent);
+        }
+    }
+    correct(tx, &all, now_us)
+}
+
 /// What a user's periods came to.
 fn list(tx: &mut Tx<'_>, question: &ClosedQuestion) -> Result<Vec<ClosedPeriod>, AnalyticsError> {
     let name = question.name.as_deref();

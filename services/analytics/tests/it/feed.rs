@@ -57,7 +57,7 @@ fn absent<T>() -> Result<Response<T>, Status> {
 impl DatasyncService for Feed {
     type WatchChangesStream = Pin<Box<dyn Stream<Item = Result<pb::WatchChangesResponse, Status>> + Send>>;
 
-    /// Answers what is there, two changes at a time, and ends: the follower has to come again.
+    /// Answers what is there of history, two changes at a time, and ends: the follower has to come again.
     async fn watch_changes(
         &self,
         request: Request<pb::WatchChangesRequest>,
@@ -66,8 +66,12 @@ impl DatasyncService for Feed {
         assert_eq!(request.origin, Some(Origin::History.into()));
         let mut state = self.0.lock().unwrap();
         state.begun.push(request.after_sequence);
-        let left: Vec<RecordChange> =
-            state.changes.iter().filter(|change| change.sequence > request.after_sequence).cloned().collect();
+        let left: Vec<RecordChange> = state
+            .changes
+            .iter()
+            .filter(|change| change.sequence > request.after_sequence && change.origin() == Origin::History)
+            .cloned()
+            .collect();
         let pages: Vec<pb::WatchChangesResponse> = left
             .chunks(2)
             .map(|changes| pb::WatchChangesResponse {
@@ -101,9 +105,14 @@ impl DatasyncService for Feed {
 
     async fn list_changes(
         &self,
-        _: Request<pb::ListChangesRequest>,
+        request: Request<pb::ListChangesRequest>,
     ) -> Result<Response<pb::ListChangesResponse>, Status> {
-        absent()
+        let after = request.into_inner().after_sequence;
+        let state = self.0.lock().unwrap();
+        let left = state.changes.iter().filter(|change| change.sequence > after);
+        let changes: Vec<RecordChange> = left.take(2).cloned().collect();
+        let next_sequence = changes.last().map_or(after, |change| change.sequence);
+        Ok(Response::new(pb::ListChangesResponse { changes, next_sequence }))
     }
 
     async fn import_statement(

@@ -9,6 +9,7 @@ mod follower;
 mod goals;
 mod insights;
 mod rates;
+mod rebuild;
 mod recurring;
 mod service;
 mod summary;

@@ -16,6 +16,7 @@ pub(crate) mod preferences;
 pub(crate) mod publish;
 pub(crate) mod push;
 pub(crate) mod rates;
+pub(crate) mod rebuild;
 pub(crate) mod recurring;
 pub(crate) mod replays;
 pub(crate) mod reporting;

@@ -338,6 +338,20 @@ impl AnalyticsService for Script {
         unasked()
     }
 
+    async fn rebuild(
+        &self,
+        _: Request<analytics::RebuildRequest>,
+    ) -> Result<Response<analytics::RebuildResponse>, Status> {
+        unasked()
+    }
+
+    async fn get_rebuild(
+        &self,
+        _: Request<analytics::GetRebuildRequest>,
+    ) -> Result<Response<analytics::GetRebuildResponse>, Status> {
+        unasked()
+    }
+
     async fn set_rates(
         &self,
         _: Request<analytics::SetRatesRequest>,
