@@ -82,6 +82,8 @@ pub struct EmailConfig {
     pub root_certificate: PathBuf,
     /// Where a reader turns e-mail off.
     pub unsubscribe: String,
+    /// Where a reader confirms the address.
+    pub confirm: String,
 }
 
 /// Web push.

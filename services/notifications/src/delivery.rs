@@ -17,8 +17,10 @@ pub(crate) struct Delivery {
     pub(crate) channel: Channel,
     /// The endpoint's id; empty for e-mail.
     pub(crate) target: String,
-    /// The notice's place; 0 for a digest.
+    /// The notice's place; 0 for a digest and for a question.
     pub(crate) sequence: i64,
+    /// What a throttle or a digest counts by.
+    pub(crate) topic: String,
     pub(crate) state: DeliveryState,
     pub(crate) reason: String,
     pub(crate) attempts: i64,
@@ -83,6 +85,8 @@ const EMAIL: [u64; 6] = [60, 5 * 60, 30 * 60, 2 * HOUR, 6 * HOUR, 24 * HOUR];
 /// What a phone shows hours later is no alert any more.
 const PUSH: [u64; 4] = [5, 60, 10 * 60, HOUR];
 const HOUR: u64 = 3600;
+/// The topic of a message that asks whether an address is the user's.
+pub(crate) const CONFIRMATION: &str = "confirmation";
 /// Why a message for an endpoint failed that is not to be called.
 pub(crate) const DISABLED: &str = "the endpoint is disabled";
 /// Each wait is longer by up to this part of it, so that messages which failed together do not come back together.
@@ -126,6 +130,16 @@ impl Claim {
         }
         if channel == Channel::Email && self.preferences.email.is_empty() {
             return dropped("the user has no e-mail address");
+        }
+        if self.delivery.topic == CONFIRMATION {
+            return if self.preferences.is_email_confirmed {
+                dropped("the address is confirmed")
+            } else {
+                Ok(())
+            };
+        }
+        if channel == Channel::Email && !self.preferences.is_email_confirmed {
+            return dropped("the address is not confirmed");
         }
         if !channel.disturbs() {
             return Ok(());

@@ -30,6 +30,12 @@ pub enum NotificationsError {
         /// The number of its last one.
         last: i64,
     },
+    /// A token is none that was sent to the user's address.
+    #[error("the token is none of the user's address")]
+    StrangeToken,
+    /// A message asks whether an address is the user's, and is not sent again by itself.
+    #[error("a question is not sent again by itself")]
+    Question,
     /// What changed since then is not kept any more.
     #[error("the feed's beginning is gone")]
     Gone,
@@ -66,6 +72,14 @@ impl From<NotificationsError> for Fault {
                     "the feed's last change is {last}: list the notices anew and go on after the change that is given there"
                 );
                 Self::new(Code::OutOfRange, "UNKNOWN_CHANGE", message)
+            }
+            NotificationsError::StrangeToken => {
+                let what = "is none that was sent to the address which the user has now";
+                Self::invalid(vec![Violation::new("token", what)])
+            }
+            NotificationsError::Question => {
+                let message = "the message asks whether an address is the user's: give the address once more to have it asked again";
+                Self::new(Code::FailedPrecondition, "QUESTION", message)
             }
             NotificationsError::Gone => {
                 let message = "what came next is kept no longer: list the notices anew and go on after the change that is given there";

@@ -13,7 +13,8 @@
 //! - [`Notifications`] is the service; [`Config`] is what it takes, with `default.toml` as the commented default.
 //! - `notice` says what a notice may be, what its type is called, and what can happen to it. It is pure.
 //! - `notices` is what the service does for its callers, `watch` what streams tell, `feeds` the way from a commit to the streams of its user.
-//! - `preferences`, `quiet` and `plan` say what goes out, by which channel and when; `templates` in which words. They are pure.
+//! - `preferences`, `quiet` and `plan` say what goes out, by which channel and when; `templates` in which words, `tokens` what a link in an e-mail
+//!   says. They are pure.
 //! - `courier` takes messages from the outbox, `delivery` says what can become of one, and `channels` has a way out for each channel.
 //! - `keeping` removes what is kept no longer.
 //! - `store` is the queries, in these words. `grpc` is the only part that knows the generated types.
@@ -37,6 +38,7 @@ mod service;
 mod signature;
 mod store;
 mod templates;
+mod tokens;
 mod watch;
 mod webhooks;
 

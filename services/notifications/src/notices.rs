@@ -13,8 +13,10 @@ use uuid::Uuid;
 use crate::error::NotificationsError;
 use crate::feeds::Feeds;
 use crate::notice::{Mark, Notice};
+use crate::preferences::Preferences;
 use crate::store::{Listing, Marked, MarkedAll, Page, Sent, Store};
 use crate::templates::Templates;
+use crate::tokens::{Purpose, Tokens};
 
 /// What the service does for its callers; cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub(crate) struct Notices {
     /// Says that something goes out.
     pub(crate) wake: Arc<Notify>,
     pub(crate) templates: Arc<Templates>,
+    /// Reads what links in e-mails say.
+    pub(crate) tokens: Tokens,
     /// The server's public key for push; empty where it is not configured.
     pub(crate) push_key: String,
     /// Ends the streams, so that a drain need not wait for those who would watch for ever.
@@ -68,6 +72,20 @@ impl Notices {
             Err(violations) => Err(NotificationsError::Invalid(violations)),
         };
         Ok(checked.into_iter().map(answer).collect())
+    }
+
+    /// Does what a link in an e-mail says; for `user_id` where that is known.
+    pub(crate) async fn answer_for(
+        &self,
+        user_id: &str,
+        purpose: Purpose,
+        token: &str,
+    ) -> Result<Preferences, NotificationsError> {
+        let address = self.tokens.read(purpose, token).ok_or(NotificationsError::StrangeToken)?;
+        if !user_id.is_empty() && user_id != address.user_id {
+            return Err(NotificationsError::StrangeToken);
+        }
+        self.store.answer_for(address, purpose).await
     }
 
     /// A page of a user's notices with the unread count, from one snapshot.

@@ -47,6 +47,8 @@ pub(crate) struct Preferences {
     pub(crate) quiet: Option<Quiet>,
     /// Where e-mail goes; empty for nowhere.
     pub(crate) email: String,
+    /// Whether whoever reads the mailbox has said that it is the user's: nothing goes there before.
+    pub(crate) is_email_confirmed: bool,
     /// Whether amounts may leave the feed, for a lock screen or a list of mails (G29).
     pub(crate) shows_amounts: bool,
     pub(crate) rules: BTreeMap<(String, Channel), Rule>,
@@ -147,6 +149,7 @@ impl Default for Preferences {
             zone: TimeZone::UTC,
             quiet: None,
             email: String::new(),
+            is_email_confirmed: false,
             shows_amounts: false,
             rules: BTreeMap::new(),
         }
@@ -166,8 +169,9 @@ impl Preferences {
         if let Some(quiet) = change.quiet {
             self.quiet = quiet;
         }
-        if let Some(email) = &change.email {
+        if let Some(email) = change.email.as_ref().filter(|email| **email != self.email) {
             self.email.clone_from(email);
+            self.is_email_confirmed = false;
         }
         if let Some(shows_amounts) = change.shows_amounts {
             self.shows_amounts = shows_amounts;

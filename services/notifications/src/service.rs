@@ -21,6 +21,7 @@ use crate::others;
 use crate::preferences::Channel;
 use crate::store::Store;
 use crate::templates::Templates;
+use crate::tokens::{Tokens, new_secret};
 
 /// The service of the notices.
 #[derive(Debug)]
@@ -45,8 +46,10 @@ impl Component for Notifications {
     async fn build(config: Config, env: Env) -> Result<Self, Fault> {
         let security = Security::open(Self::NAME, &config.security, &env.clock)?;
         let templates = Arc::new(Templates::load().map_err(NotificationsError::Texts)?);
-        let (senders, push_key) = senders(&config, &env, &templates)?;
         let store = Store::open(&config.store_config(), Arc::clone(&templates)).await?;
+        let new = new_secret().ok_or(NotificationsError::NoKey)?;
+        let tokens = Tokens::new(&store.secret(new).await?);
+        let (senders, push_key) = senders(&config, &env, &templates, &tokens)?;
         store.tell(&env.telemetry);
         let (feeds, wake) = (Feeds::default(), Arc::new(Notify::new()));
         let courier = Courier {
@@ -73,6 +76,7 @@ impl Component for Notifications {
             feeds,
             wake,
             templates,
+            tokens,
             push_key,
             closing: CancellationToken::new(),
         };
@@ -119,7 +123,12 @@ impl Component for Notifications {
 }
 
 /// A way out for each channel that is configured, and the public key for push.
-fn senders(config: &Config, env: &Env, templates: &Arc<Templates>) -> Result<(Senders, String), Fault> {
+fn senders(
+    config: &Config,
+    env: &Env,
+    templates: &Arc<Templates>,
+    tokens: &Tokens,
+) -> Result<(Senders, String), Fault> {
     let allowed: Vec<Network> =
         config.delivery.allow.iter().map(|network| network.parse()).collect::<Result<_, OutboundError>>()?;
     let client = Client::new(Guard::new(allowed), ClientConfig::default());
@@ -131,7 +140,7 @@ fn senders(config: &Config, env: &Env, templates: &Arc<Templates>) -> Result<(Se
     let webhook: Arc<dyn Sender> = Arc::new(WebhookSender::new(webhooks, clock.clone()));
     let mut senders = Senders::from([(Channel::Webhook, webhook)]);
     if !config.email.host.is_empty() {
-        let email = EmailSender::new(&config.email, Arc::clone(templates), &hosts("smtp"))
+        let email = EmailSender::new(&config.email, Arc::clone(templates), &hosts("smtp"), tokens.clone())
             .map_err(NotificationsError::Invalid)?;
         senders.insert(Channel::Email, Arc::new(email));
     }

@@ -37,12 +37,13 @@ pub(crate) use deliveries::{Again, DeliveryListing};
 pub(crate) use marks::{Marked, MarkedAll};
 use rows::{all_stored, columns};
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration { number: 1, name: "notices", sql: include_str!("../migrations/0001_notices.sql") },
     Migration { number: 2, name: "changes", sql: include_str!("../migrations/0002_changes.sql") },
     REQUESTS,
     Migration { number: 3, name: "deliveries", sql: include_str!("../migrations/0003_deliveries.sql") },
     Migration { number: 4, name: "retention", sql: include_str!("../migrations/0004_retention.sql") },
+    Migration { number: 5, name: "email", sql: include_str!("../migrations/0005_email.sql") },
 ];
 
 const LIST_ALL: &str = concat!(
@@ -62,6 +63,10 @@ const LIST_UNREAD: &str = concat!(
     " FROM notices WHERE user_id = $1 AND sequence > $2 AND is_read = 0 ORDER BY sequence LIMIT $3"
 );
 const STANDING: &str = "SELECT unread, last_change, gone_change, gone_sequence FROM feeds WHERE user_id = $1";
+
+const MAKE_SECRET: &str =
+    "INSERT INTO secrets (name, secret) VALUES ('links', $1) ON CONFLICT (name) DO NOTHING";
+const SECRET: &str = "SELECT secret FROM secrets WHERE name = 'links'";
 
 /// The notices of all users; cheap to clone.
 #[derive(Debug, Clone)]
@@ -130,6 +135,18 @@ impl Store {
     /// Whether other processes may write too.
     pub(crate) const fn is_shared(&self) -> bool {
         self.db.is_shared()
+    }
+
+    /// What this store's own signatures are made with: `new`, unless there is one already.
+    pub(crate) async fn secret(&self, new: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.db
+            .write(move |tx| {
+                tx.execute(MAKE_SECRET, &[new.clone().into()])?;
+                let rows = tx.query(SECRET, &[])?;
+                let row = rows.first().ok_or(StoreError::Column { index: 0, expected: "a secret" })?;
+                row.blob(0).map(<[u8]>::to_vec)
+            })
+            .await
     }
 
     /// From now on, tells `telemetry` how it goes.

@@ -24,8 +24,8 @@ pub use bench::{Bench, BenchHistory, BenchQueries, BenchTransactions};
 pub use breakers::{BreakerVerb, Breakers};
 pub use budget::{Budget, BudgetClosed, BudgetPeriod, BudgetSet, Rollover};
 pub use deliveries::{
-    Deliveries, DeliveryAction, Mode, OneWebhook, PreferenceAction, PreferenceSet, Preferences, Preview,
-    Rule, State, WebhookAction, Webhooks,
+    Deliveries, DeliveryAction, EmailToken, Mode, OneWebhook, PreferenceAction, PreferenceSet, Preferences,
+    Preview, Rule, State, WebhookAction, Webhooks,
 };
 pub use figures::{
     Bucket, By, Explain, Feedback, InsightAction, InsightState, Insights, Recurring, Spending, Summary,

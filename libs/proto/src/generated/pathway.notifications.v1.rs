@@ -1213,6 +1213,9 @@ pub struct Preferences {
     /// What the user has said of types and channels.
     #[prost(message, repeated, tag = "6")]
     pub preferences: ::prost::alloc::vec::Vec<Preference>,
+    /// Whether whoever reads the mailbox has said that the address is the user's.
+    #[prost(bool, tag = "7")]
+    pub email_confirmed: bool,
 }
 /// Whose preferences.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1246,7 +1249,7 @@ pub struct UpdatePreferencesRequest {
     /// The quiet hours; the same minute twice takes them away.
     #[prost(message, optional, tag = "4")]
     pub quiet_hours: ::core::option::Option<QuietHours>,
-    /// Where e-mail goes; empty for nowhere.
+    /// Where e-mail goes; empty for nowhere. An address that is not confirmed is sent a question, and sent another one where it is given once more a minute later.
     #[prost(string, optional, tag = "5")]
     pub email: ::core::option::Option<::prost::alloc::string::String>,
     /// Whether amounts may show in subjects and push messages.
@@ -1263,6 +1266,36 @@ pub struct UpdatePreferencesResponse {
     #[prost(message, optional, tag = "1")]
     pub preferences: ::core::option::Option<Preferences>,
 }
+/// A token that was sent to an address.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfirmEmailRequest {
+    /// The user. Empty, for a service: whom the token names.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// What the e-mail had. Required.
+    #[prost(string, tag = "2")]
+    pub token: ::prost::alloc::string::String,
+}
+/// The address is confirmed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfirmEmailResponse {
+    /// It.
+    #[prost(string, tag = "1")]
+    pub email: ::prost::alloc::string::String,
+}
+/// A token of an e-mail's header.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnsubscribeEmailRequest {
+    /// The user. Empty, for a service: whom the token names.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// What the URL had. Required.
+    #[prost(string, tag = "2")]
+    pub token: ::prost::alloc::string::String,
+}
+/// No e-mail goes to the address any more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnsubscribeEmailResponse {}
 /// What to preview.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PreviewNoticeRequest {
@@ -1489,6 +1522,67 @@ pub mod preferences_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Says on behalf of whoever reads a mailbox that the address is the user's, by the token that was sent there. Nothing else is sent before.
+        pub async fn confirm_email(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ConfirmEmailRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmEmailResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.PreferencesService/ConfirmEmail",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.PreferencesService",
+                        "ConfirmEmail",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes the address away on behalf of whoever reads the mailbox, by the token in the header List-Unsubscribe: no e-mail goes there any more.
+        /// Done where it is not the user's any more.
+        pub async fn unsubscribe_email(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnsubscribeEmailRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnsubscribeEmailResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pathway.notifications.v1.PreferencesService/UnsubscribeEmail",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "pathway.notifications.v1.PreferencesService",
+                        "UnsubscribeEmail",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// What a notice would read like on a channel, without one.
         pub async fn preview_notice(
             &mut self,
@@ -1548,6 +1642,23 @@ pub mod preferences_service_server {
             request: tonic::Request<super::UpdatePreferencesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::UpdatePreferencesResponse>,
+            tonic::Status,
+        >;
+        /// Says on behalf of whoever reads a mailbox that the address is the user's, by the token that was sent there. Nothing else is sent before.
+        async fn confirm_email(
+            &self,
+            request: tonic::Request<super::ConfirmEmailRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmEmailResponse>,
+            tonic::Status,
+        >;
+        /// Takes the address away on behalf of whoever reads the mailbox, by the token in the header List-Unsubscribe: no e-mail goes there any more.
+        /// Done where it is not the user's any more.
+        async fn unsubscribe_email(
+            &self,
+            request: tonic::Request<super::UnsubscribeEmailRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnsubscribeEmailResponse>,
             tonic::Status,
         >;
         /// What a notice would read like on a channel, without one.
@@ -1716,6 +1827,101 @@ pub mod preferences_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UpdatePreferencesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.PreferencesService/ConfirmEmail" => {
+                    #[allow(non_camel_case_types)]
+                    struct ConfirmEmailSvc<T: PreferencesService>(pub Arc<T>);
+                    impl<
+                        T: PreferencesService,
+                    > tonic::server::UnaryService<super::ConfirmEmailRequest>
+                    for ConfirmEmailSvc<T> {
+                        type Response = super::ConfirmEmailResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ConfirmEmailRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PreferencesService>::confirm_email(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ConfirmEmailSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pathway.notifications.v1.PreferencesService/UnsubscribeEmail" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnsubscribeEmailSvc<T: PreferencesService>(pub Arc<T>);
+                    impl<
+                        T: PreferencesService,
+                    > tonic::server::UnaryService<super::UnsubscribeEmailRequest>
+                    for UnsubscribeEmailSvc<T> {
+                        type Response = super::UnsubscribeEmailResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnsubscribeEmailRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PreferencesService>::unsubscribe_email(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnsubscribeEmailSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

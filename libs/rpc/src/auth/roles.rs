@@ -116,7 +116,13 @@ const TABLE: [(&str, &[(&str, Access)]); 10] = [
     (
         "pathway.notifications.v1.PreferencesService",
         // A preview names no user: it shows the texts that everybody gets.
-        &[("GetPreferences", Own), ("UpdatePreferences", Own), ("PreviewNotice", Own)],
+        &[
+            ("GetPreferences", Own),
+            ("UpdatePreferences", Own),
+            ("ConfirmEmail", Own),
+            ("UnsubscribeEmail", Own),
+            ("PreviewNotice", Own),
+        ],
     ),
     (
         "pathway.notifications.v1.DeliveriesService",

@@ -1,6 +1,7 @@
 //! E-mail by SMTP.
 //!
-//! A message has a plain and an HTML part, a `Message-ID` that is the same for every attempt, and tells mail programs how to unsubscribe.
+//! A message has a plain and an HTML part, a `Message-ID` that is the same for every attempt, and tells mail programs how to unsubscribe. Before anything else, one asks
+//! whether the address is the user's.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,8 +17,10 @@ use std::sync::Arc;
 
 use crate::config::EmailConfig;
 use crate::courier::{Sender, Sending};
-use crate::delivery::{Claim, Outcome};
+use crate::delivery::{CONFIRMATION, Claim, Outcome};
+use crate::notice::Notice;
 use crate::templates::Templates;
+use crate::tokens::{Purpose, Tokens};
 
 /// Sends e-mail.
 #[derive(Debug)]
@@ -25,13 +28,22 @@ pub(crate) struct EmailSender {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     unsubscribe: String,
+    confirm: String,
     templates: Arc<Templates>,
     breaker: Breaker,
+    tokens: Tokens,
 }
 
 /// `List-Unsubscribe` (RFC 2369).
 #[derive(Debug, Clone)]
 struct ListUnsubscribe(String);
+
+/// `List-Unsubscribe-Post` (RFC 8058): mail programs may post to the URL themselves, and nobody need open it.
+#[derive(Debug, Clone)]
+struct ListUnsubscribePost;
+
+/// Where a URL has its token.
+const TOKEN: &str = "{token}";
 
 /// How long the mail server may take over one command.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -44,6 +56,7 @@ impl EmailSender {
         config: &EmailConfig,
         templates: Arc<Templates>,
         hosts: &Hosts,
+        tokens: Tokens,
     ) -> Result<Self, Vec<Violation>> {
         let mut check = Check::default();
         let from = config
@@ -89,13 +102,19 @@ impl EmailSender {
                     .credentials(Credentials::new(config.user.clone(), password.trim_end().to_owned()));
             }
         }
+        let is_open = config.unsubscribe.contains(TOKEN) && !config.unsubscribe.starts_with("https://");
+        check.note("email.unsubscribe", is_open.then_some("must be an https: URL where it has a token"));
+        let has_none = !config.confirm.is_empty() && !config.confirm.contains(TOKEN);
+        check.note("email.confirm", has_none.then_some("must say where the token stands: {token}"));
         match from {
             Some(from) if check.is_clean() => Ok(Self {
                 transport: builder.build(),
                 from,
                 unsubscribe: config.unsubscribe.clone(),
+                confirm: config.confirm.clone(),
                 templates,
                 breaker,
+                tokens,
             }),
             _ => Err(check.done().err().unwrap_or_default()),
         }
@@ -141,7 +160,14 @@ impl EmailSender {
     fn message(&self, claim: &Claim) -> Result<Message, String> {
         let preferences = &claim.preferences;
         let to: Address = preferences.email.parse().map_err(|_| "the address is none")?;
-        let notices: Vec<_> = claim.notices.iter().map(|stored| &stored.notice).collect();
+        let token = |purpose| self.tokens.of(purpose, &claim.delivery.user_id, &preferences.email);
+        let is_question = claim.delivery.topic == CONFIRMATION;
+        let question = self.question(token(Purpose::Confirm));
+        let notices: Vec<_> = if is_question {
+            vec![&question]
+        } else {
+            claim.notices.iter().map(|stored| &stored.notice).collect()
+        };
         let mail = self.templates.mail(&notices, &preferences.locale, preferences.shows_amounts)?;
         let created = Duration::from_micros(u64::try_from(claim.delivery.created_at_us).unwrap_or(0));
         let mut message = Message::builder()
@@ -150,11 +176,25 @@ impl EmailSender {
             .subject(mail.subject)
             .date(UNIX_EPOCH + created)
             .message_id(Some(format!("<{}@{}>", claim.delivery.id, self.from.email.domain())));
-        if !self.unsubscribe.is_empty() {
-            message = message.header(ListUnsubscribe(format!("<{}>", self.unsubscribe)));
+        if !self.unsubscribe.is_empty() && !is_question {
+            let url = self.unsubscribe.replace(TOKEN, &token(Purpose::Unsubscribe));
+            message = message.header(ListUnsubscribe(format!("<{url}>")));
+            if self.unsubscribe.contains(TOKEN) {
+                message = message.header(ListUnsubscribePost);
+            }
         }
         let parts = MultiPart::alternative_plain_html(mail.text, mail.html);
         message.multipart(parts).map_err(|_| "the message cannot be built".to_owned())
+    }
+
+    /// What asks the reader of a mailbox whether it is the user's.
+    fn question(&self, token: String) -> Notice {
+        let link = if self.confirm.is_empty() { token } else { self.confirm.replace(TOKEN, &token) };
+        Notice {
+            kind: "email_confirmation".to_owned(),
+            metadata: [("link".to_owned(), link)].into(),
+            ..Notice::default()
+        }
     }
 }
 
@@ -177,5 +217,21 @@ impl Header for ListUnsubscribe {
 
     fn display(&self) -> HeaderValue {
         HeaderValue::new(Self::name(), self.0.clone())
+    }
+}
+
+// === impl ListUnsubscribePost ===
+
+impl Header for ListUnsubscribePost {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("List-Unsubscribe-Post")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "List-Unsubscribe=One-Click".to_owned())
     }
 }

@@ -13,6 +13,7 @@ use crate::notices::Notices;
 use crate::preferences::{ANY, Change, Channel, Mode, Preferences, Rule};
 use crate::quiet::Quiet;
 use crate::templates::is_locale;
+use crate::tokens::Purpose;
 
 /// The most preferences of one call.
 const MOST: usize = 256;
@@ -20,6 +21,8 @@ const MOST: usize = 256;
 const LONGEST_ADDRESS: usize = 254;
 /// The longest type, in bytes.
 const LONGEST_TYPE: usize = 512;
+/// The longest token, in bytes: one for the longest user id and address.
+const LONGEST_TOKEN: usize = 2048;
 /// The longest throttle: a month.
 const LONGEST_THROTTLE_S: i64 = 31 * 24 * 3600;
 
@@ -50,10 +53,33 @@ impl PreferencesService for Notices {
         let mut check = check_user(&request.user_id);
         let change = change(&request, &mut check);
         refuse(check)?;
-        let changed =
-            self.store.update_preferences(request.user_id, move |preferences| preferences.apply(&change));
-        let preferences = changed.await.map_err(status)?;
+        let changed = self.store.update_preferences(request.user_id, change, self.clock.now_us());
+        let (preferences, is_asked) = changed.await.map_err(status)?;
+        if is_asked {
+            self.wake.notify_one();
+        }
         Ok(Response::new(api::UpdatePreferencesResponse { preferences: Some(to_preferences(&preferences)) }))
+    }
+
+    async fn confirm_email(
+        &self,
+        request: Request<api::ConfirmEmailRequest>,
+    ) -> Result<Response<api::ConfirmEmailResponse>, Status> {
+        let request = own(request, |message| &mut message.user_id)?;
+        refuse(check_token(&request.token))?;
+        let confirmed = self.answer_for(&request.user_id, Purpose::Confirm, &request.token);
+        let email = confirmed.await.map_err(status)?.email;
+        Ok(Response::new(api::ConfirmEmailResponse { email }))
+    }
+
+    async fn unsubscribe_email(
+        &self,
+        request: Request<api::UnsubscribeEmailRequest>,
+    ) -> Result<Response<api::UnsubscribeEmailResponse>, Status> {
+        let request = own(request, |message| &mut message.user_id)?;
+        refuse(check_token(&request.token))?;
+        self.answer_for(&request.user_id, Purpose::Unsubscribe, &request.token).await.map_err(status)?;
+        Ok(Response::new(api::UnsubscribeEmailResponse {}))
     }
 
     async fn preview_notice(
@@ -98,6 +124,12 @@ impl PreferencesService for Notices {
         }
         Ok(Response::new(answer))
     }
+}
+
+fn check_token(token: &str) -> Check {
+    let mut check = Check::default();
+    check.required("token", token, LONGEST_TOKEN);
+    check
 }
 
 /// The change that is asked for, with everything that is wrong with it noted.
@@ -173,6 +205,7 @@ fn to_preferences(preferences: &Preferences) -> api::Preferences {
             end_minute: quiet.end().into(),
         }),
         email: preferences.email.clone(),
+        email_confirmed: preferences.is_email_confirmed,
         show_amounts: preferences.shows_amounts,
         preferences: rules.map(|((kind, channel), rule)| to_preference(kind, *channel, *rule)).collect(),
     }

@@ -5,13 +5,13 @@ use uuid::Uuid;
 
 use super::retention::first_id_of;
 use super::{Store, endpoints};
-use crate::delivery::{Attempt, Delivery, DeliveryState};
+use crate::delivery::{Attempt, CONFIRMATION, Delivery, DeliveryState};
 use crate::error::NotificationsError;
 use crate::preferences::Channel;
 
 macro_rules! columns {
     () => {
-        "id, user_id, channel, target, sequence, state, reason, attempts, tries_before, planned_us, due_us, created_at_us, ended_at_us"
+        "id, user_id, channel, target, sequence, state, reason, attempts, tries_before, planned_us, due_us, created_at_us, ended_at_us, topic"
     };
 }
 pub(super) use columns;
@@ -26,7 +26,7 @@ const LIST: &str = concat!(
 );
 const OF_USER: &str = concat!("SELECT ", columns!(), " FROM deliveries WHERE user_id = $1 AND id = $2");
 const AGAIN: &str = "UPDATE deliveries SET state = 'waiting', reason = '', due_us = $3, tries_before = attempts, ended_at_us = 0
-     WHERE user_id = $1 AND id = $2";
+     WHERE user_id = $1 AND id = $2 AND topic <> $4";
 const RECOVER: &str = "UPDATE deliveries SET state = 'waiting', reason = '', due_us = $4, tries_before = attempts, ended_at_us = 0
      WHERE user_id = $1 AND target = $2 AND state = 'failed' AND created_at_us >= $3";
 const REPLAY: &str = "UPDATE deliveries SET state = 'waiting', reason = '', due_us = $5, tries_before = attempts, ended_at_us = 0
@@ -152,10 +152,14 @@ fn with_attempts(
     deliveries.into_iter().zip(attempts).map(with).collect()
 }
 
-/// Lets a user's message go out now.
+/// Lets a user's message go out now. Not a question: whoever has not said yes could be asked without end.
 fn retry(tx: &mut Tx<'_>, user_id: &str, id: Uuid, now_us: i64) -> Result<(), NotificationsError> {
-    let changed = tx.execute(AGAIN, &[user_id.into(), id.into_bytes().into(), now_us.into()])?;
-    if changed == 0 { Err(NotificationsError::UnknownDelivery) } else { Ok(()) }
+    let (user, key) = (Val::from(user_id), Val::from(id.into_bytes()));
+    if tx.execute(AGAIN, &[user.clone(), key.clone(), now_us.into(), CONFIRMATION.into()])? > 0 {
+        return Ok(());
+    }
+    let is_question = !tx.query(OF_USER, &[user, key])?.is_empty();
+    Err(if is_question { NotificationsError::Question } else { NotificationsError::UnknownDelivery })
 }
 
 /// A user's message.
@@ -206,6 +210,7 @@ pub(super) fn delivery(row: &Row) -> Result<Delivery, NotificationsError> {
         due_us: row.i64(10)?,
         created_at_us: row.i64(11)?,
         ended_at_us: row.i64(12)?,
+        topic: row.text(13)?.to_owned(),
     })
 }
 

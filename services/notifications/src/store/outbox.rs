@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::endpoints::{ALL_OF_USER, endpoint};
 use super::preferences::load_many;
-use crate::delivery::{DISABLED, DeliveryState};
+use crate::delivery::{CONFIRMATION, DISABLED, DeliveryState};
 use crate::endpoint::Endpoint;
 use crate::error::NotificationsError;
 use crate::notice::{Mark, Stored};
@@ -27,6 +27,12 @@ const ADD: &str = "INSERT INTO gathered (delivery_id, sequence) VALUES ($1, $2) 
 const LAST: &str = "SELECT created_at_us FROM deliveries
      WHERE user_id = $1 AND channel = $2 AND topic = $3 AND created_at_us > $4 AND state IN ('waiting', 'delivered')
      ORDER BY created_at_us DESC LIMIT 1";
+const LAST_QUESTION: &str = "SELECT planned_us FROM deliveries
+     WHERE user_id = $1 AND channel = $2 AND topic = $3 AND state IN ('waiting', 'delivered')
+     ORDER BY created_at_us DESC LIMIT 1";
+
+/// Nobody's mailbox is to be filled with questions.
+const ASK_AGAIN_AFTER_US: i64 = 60 * 1_000_000;
 
 /// What goes out for the users of a batch; nobody is in here who has said nothing.
 #[derive(Debug, Default)]
@@ -108,7 +114,7 @@ impl Outbox {
 
 impl Routes {
     fn targets(&self, kind: &str) -> Vec<Target> {
-        let email = (!self.preferences.email.is_empty()).then(|| Target {
+        let email = self.preferences.is_email_confirmed.then(|| Target {
             channel: Channel::Email,
             id: String::new(),
             is_enabled: true,
@@ -158,6 +164,41 @@ fn alone(
         ended_at_us.into(),
     ];
     tx.execute(INSERT, &row).map(|_| ())
+}
+
+/// Asks the reader of a mailbox whether it is the user's; answers whether there is a new message. Where the last question went out a short while before, an
+/// address that is new waits for its turn, and one that was asked is not asked again.
+pub(super) fn confirmation(
+    tx: &mut Tx<'_>,
+    user_id: &str,
+    is_new: bool,
+    now_us: i64,
+) -> Result<bool, StoreError> {
+    let email = Val::from(Channel::Email.name());
+    let last = tx.query(LAST_QUESTION, &[user_id.into(), email.clone(), CONFIRMATION.into()])?;
+    let last_us = last.first().map(|row| row.i64(0)).transpose()?;
+    let due_us = last_us.map_or(now_us, |last_us| now_us.max(last_us.saturating_add(ASK_AGAIN_AFTER_US)));
+    // One that has not had its turn goes to the address which the user has then.
+    let is_to_come = last_us.is_some_and(|last_us| last_us > now_us);
+    if is_to_come || (due_us > now_us && !is_new) {
+        return Ok(false);
+    }
+    let row: [Val; 12] = [
+        new_id(now_us).into_bytes().into(),
+        user_id.into(),
+        email,
+        "".into(),
+        0_i64.into(),
+        CONFIRMATION.into(),
+        DeliveryState::Waiting.name().into(),
+        "".into(),
+        due_us.into(),
+        due_us.into(),
+        now_us.into(),
+        0_i64.into(),
+    ];
+    tx.execute(INSERT, &row)?;
+    Ok(true)
 }
 
 /// Whether one about the same has gone out, or will, within the time that the user wants between them.

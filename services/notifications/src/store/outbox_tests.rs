@@ -10,6 +10,7 @@ use super::*;
 use crate::delivery::{Attempt, Claim, DeliveryState};
 use crate::endpoint::{Endpoint, Keys};
 use crate::preferences::Channel;
+use crate::tokens::{Address, Purpose};
 
 pathway_store::suite!(
     a_claim_is_left_alone_until_its_lease_ends_and_keeps_its_id,
@@ -18,6 +19,7 @@ pathway_store::suite!(
     a_target_gets_a_few_at_a_time,
     two_claimants_never_take_the_same,
     a_digest_is_one_row_under_concurrent_senders,
+    a_mailbox_is_asked_once_a_minute_and_a_new_address_in_its_turn,
     another_processes_changes_are_heard_of,
     what_has_ended_is_forgotten_in_time_and_what_waits_is_not,
 );
@@ -207,7 +209,11 @@ async fn a_digest_is_one_row_under_concurrent_senders(scratch: &Scratch) {
         rules: vec![(("*".to_owned(), Channel::Email), Some(daily))],
         ..Change::default()
     };
-    store.update_preferences("u".to_owned(), move |preferences| preferences.apply(&change)).await.unwrap();
+    store.update_preferences("u".to_owned(), change, 1).await.unwrap();
+    let address = Address { user_id: "u".to_owned(), email: "u@example.com".to_owned() };
+    store.answer_for(address, Purpose::Confirm).await.unwrap();
+    let question = store.claim(wanted(1)).await.unwrap().remove(0);
+    store.settle(vec![delivered(&question, Uuid::nil())], 9).await.unwrap();
     let senders = (0..4).map(|sender| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -219,9 +225,37 @@ async fn a_digest_is_one_row_under_concurrent_senders(scratch: &Scratch) {
     for sender in senders.collect::<Vec<_>>() {
         sender.await.unwrap();
     }
-    assert_eq!(states(&store).await, [(DeliveryState::Waiting, 0)]);
+    assert_eq!(states(&store).await, [(DeliveryState::Waiting, 0), (DeliveryState::Delivered, 1)]);
     let digest = store.claim(wanted(48 * 3600 * SECOND)).await.unwrap().remove(0);
     assert_eq!(digest.notices.len(), 4 * 5 + 5, "each once");
+}
+
+async fn a_mailbox_is_asked_once_a_minute_and_a_new_address_in_its_turn(scratch: &Scratch) {
+    use crate::preferences::Change;
+    let store = open(scratch).await;
+    // Which address is given when, whether that makes a question, and until when those that are due go out: the one for b goes to c.
+    for (email, second, is_asked, until) in [
+        ("a@example.com", 1, true, 1),
+        ("a@example.com", 2, false, 2),
+        ("b@example.com", 3, true, 60),
+        ("c@example.com", 60, false, 61),
+        ("c@example.com", 62, false, 120),
+        ("c@example.com", 121, true, 121),
+    ] {
+        let change = Change { email: Some(email.to_owned()), ..Change::default() };
+        let asked = store.update_preferences("u".to_owned(), change, second * SECOND).await.unwrap();
+        assert_eq!(asked.1, is_asked, "{email} at {second}");
+        for claim in store.claim(wanted(until * SECOND)).await.unwrap() {
+            assert_eq!(claim.delivery.planned_us, until * SECOND, "{email} at {second}");
+            assert_eq!(claim.preferences.email, email);
+            store.settle(vec![delivered(&claim, Uuid::nil())], 9).await.unwrap();
+            let again = store.retry("u".to_owned(), claim.delivery.id, 200 * SECOND, None).await;
+            assert!(matches!(again, Err(NotificationsError::Question)), "{again:?}");
+        }
+    }
+    assert_eq!(states(&store).await, [(DeliveryState::Delivered, 1); 3]);
+    let stranger = store.retry("v".to_owned(), Uuid::nil(), 1, None).await;
+    assert!(matches!(stranger, Err(NotificationsError::UnknownDelivery)), "{stranger:?}");
 }
 
 async fn another_processes_changes_are_heard_of(scratch: &Scratch) {

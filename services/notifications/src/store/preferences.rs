@@ -5,18 +5,22 @@ use pathway_store::{Row, StoreError, Tx, Val};
 
 use super::Store;
 use super::feed::HAS_ROUTES;
+use super::outbox::confirmation;
 use crate::error::NotificationsError;
-use crate::preferences::{Channel, Mode, Preferences, Rule};
+use crate::preferences::{Change, Channel, Mode, Preferences, Rule};
 use crate::quiet::Quiet;
+use crate::tokens::{Address, Purpose};
 
-const SETTINGS: &str = "SELECT locale, time_zone, quiet_begin, quiet_end, email, shows_amounts
+const SETTINGS: &str =
+    "SELECT locale, time_zone, quiet_begin, quiet_end, email, shows_amounts, is_email_confirmed
      FROM settings WHERE user_id = $1";
 const RULES: &str = "SELECT type, channel, mode, throttle_s FROM preferences WHERE user_id = $1";
 const SET: &str = "INSERT INTO settings
-     (user_id, locale, time_zone, quiet_begin, quiet_end, email, shows_amounts) VALUES ($1, $2, $3, $4, $5, $6, $7)
+     (user_id, locale, time_zone, quiet_begin, quiet_end, email, shows_amounts, is_email_confirmed)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
      ON CONFLICT (user_id) DO UPDATE SET locale = excluded.locale, time_zone = excluded.time_zone,
      quiet_begin = excluded.quiet_begin, quiet_end = excluded.quiet_end, email = excluded.email,
-     shows_amounts = excluded.shows_amounts";
+     shows_amounts = excluded.shows_amounts, is_email_confirmed = excluded.is_email_confirmed";
 const FORGET: &str = "DELETE FROM preferences WHERE user_id = $1";
 const SAY: &str =
     "INSERT INTO preferences (user_id, type, channel, mode, throttle_s) VALUES ($1, $2, $3, $4, $5)";
@@ -29,13 +33,49 @@ impl Store {
         self.db.read(move |tx| load(tx, &user_id)).await
     }
 
-    /// Changes what a user has said, by what `change` makes of it.
+    /// Changes what a user has said. Where that names an address that is not confirmed, a message asks there; answers whether one goes out.
     pub(crate) async fn update_preferences(
         &self,
         user_id: String,
-        change: impl Fn(&mut Preferences) + Send + 'static,
+        change: Change,
+        now_us: i64,
+    ) -> Result<(Preferences, bool), NotificationsError> {
+        self.db
+            .write_locking(move |tx| {
+                let before = load(tx, &user_id)?.email;
+                let preferences = update(tx, &user_id, |preferences| preferences.apply(&change))?;
+                let is_asked = change.email.is_some()
+                    && !preferences.email.is_empty()
+                    && !preferences.is_email_confirmed
+                    && confirmation(tx, &user_id, preferences.email != before, now_us)?;
+                Ok((preferences, is_asked))
+            })
+            .await
+    }
+
+    /// Does what whoever reads a mailbox says of an address, while it is the user's.
+    pub(crate) async fn answer_for(
+        &self,
+        address: Address,
+        purpose: Purpose,
     ) -> Result<Preferences, NotificationsError> {
-        self.db.write_locking(move |tx| update(tx, &user_id, &change)).await
+        self.db
+            .write_locking(move |tx| {
+                let said = load(tx, &address.user_id)?;
+                if said.email != address.email {
+                    // Nothing goes to an address that is not the user's any more.
+                    let is_done = purpose == Purpose::Unsubscribe;
+                    return if is_done { Ok(said) } else { Err(NotificationsError::StrangeToken) };
+                }
+                update(tx, &address.user_id, |preferences| match purpose {
+                    Purpose::Confirm => preferences.is_email_confirmed = true,
+                    Purpose::Unsubscribe => {
+                        preferences.email.clear();
+                        preferences.is_email_confirmed = false;
+                    }
+                })
+            })
+            .await
     }
 }
 
@@ -61,7 +101,7 @@ fn update(
     let mut preferences = load(tx, user_id)?;
     change(&mut preferences);
     let quiet = |minute: fn(Quiet) -> i16| preferences.quiet.map(|quiet| i64::from(minute(quiet)));
-    let row: [Val; 7] = [
+    let row: [Val; 8] = [
         user_id.into(),
         (&preferences.locale).into(),
         (&preferences.zone_name).into(),
@@ -69,6 +109,7 @@ fn update(
         quiet(Quiet::end).into(),
         (&preferences.email).into(),
         preferences.shows_amounts.into(),
+        preferences.is_email_confirmed.into(),
     ];
     tx.execute(SET, &row)?;
     tx.execute(FORGET, &[user_id.into()])?;
@@ -101,6 +142,7 @@ fn of_rows(settings: Option<&Row>, rules: &[Row]) -> Result<Preferences, Notific
             row.opt_i64(2)?.zip(row.opt_i64(3)?).and_then(|(begin, end)| Quiet::try_new(begin, end));
         row.text(4)?.clone_into(&mut preferences.email);
         preferences.shows_amounts = row.bool(5)?;
+        preferences.is_email_confirmed = row.bool(6)?;
     }
     for row in rules {
         let channel = Channel::parse(row.text(1)?).ok_or_else(|| strange(1, "a channel"))?;

@@ -12,6 +12,7 @@ use crate::delivery::{Attempt, Claim, DeliveryState};
 use crate::endpoint::{Endpoint, Keys};
 use crate::notice::{Action, State};
 use crate::preferences::{Change, Channel, Mode, Rule};
+use crate::tokens::{Address, Purpose};
 
 pathway_store::suite!(
     what_is_old_goes_and_what_is_undelivered_stays,
@@ -125,7 +126,11 @@ async fn what_a_digest_will_tell_stays(scratch: &Scratch) {
         rules: vec![(("*".to_owned(), Channel::Email), Some(daily))],
         ..Change::default()
     };
-    store.update_preferences("u".to_owned(), move |preferences| preferences.apply(&change)).await.unwrap();
+    store.update_preferences("u".to_owned(), change, 1).await.unwrap();
+    let address = Address { user_id: "u".to_owned(), email: "u@example.com".to_owned() };
+    store.answer_for(address, Purpose::Confirm).await.unwrap();
+    let question = store.claim(wanted(9)).await.unwrap().remove(0);
+    settle(&store, &question, DeliveryState::Delivered).await;
     store.send(vec![notice("a")], SECOND).await.unwrap();
     assert!(remove_old(&store, 2 * SECOND).await.is_empty());
     let wanted = Wanted { now_us: 48 * 3600 * SECOND, ..wanted(9) };

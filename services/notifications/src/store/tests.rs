@@ -17,6 +17,8 @@ pathway_store::suite!(
     an_ending_ends_what_is_open_and_a_repeated_one_nothing,
     a_batch_may_tell_and_end_the_same,
     news_are_what_the_store_has,
+    an_address_that_was_set_before_it_was_asked_stays_in_use,
+    a_secret_is_made_once,
 );
 
 fn notice(user: &str, key: &str) -> Notice {
@@ -239,4 +241,26 @@ async fn news_are_what_the_store_has(scratch: &Scratch) {
         let last = told.iter().rev().find(|told| told.sequence == stored.sequence);
         assert_eq!(last, Some(&stored));
     }
+}
+
+async fn an_address_that_was_set_before_it_was_asked_stays_in_use(scratch: &Scratch) {
+    let before: Vec<Migration> =
+        MIGRATIONS.into_iter().filter(|migration| migration.name != "email").collect();
+    let old = Db::open(&scratch.config(), before).await.unwrap();
+    let set = "INSERT INTO settings (user_id, locale, time_zone, email, shows_amounts) VALUES ($1, 'en', 'UTC', $2, 0)";
+    let keys: [[Val; 2]; 2] = [["u".into(), "u@example.com".into()], ["v".into(), "".into()]];
+    old.write(move |tx| tx.execute_many(set, &keys)).await.unwrap();
+    drop(old);
+
+    let store = open(scratch).await;
+    for (user, is_confirmed) in [("u", true), ("v", false), ("w", false)] {
+        let preferences = store.preferences(user.to_owned()).await.unwrap();
+        assert_eq!(preferences.is_email_confirmed, is_confirmed, "{user}");
+    }
+}
+
+async fn a_secret_is_made_once(scratch: &Scratch) {
+    let (here, there) = (open(scratch).await, open(scratch).await);
+    let (one, other) = tokio::join!(here.secret(vec![1; 32]), there.secret(vec![2; 32]));
+    assert_eq!(one.unwrap(), other.unwrap());
 }

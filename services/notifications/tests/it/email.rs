@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use pathway_proto::pathway::notifications::v1 as api;
+use pathway_proto::pathway::types::v1::Notice;
+use pathway_rpc::from_status;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -55,7 +57,8 @@ async fn start(directory: &tempfile::TempDir, port: u16, tls: &str) -> Service {
         config.email.user = "pathway".to_owned();
         config.email.password_file = password;
         config.email.root_certificate = data("ca.pem").into();
-        config.email.unsubscribe = "https://example.com/off".to_owned();
+        config.email.unsubscribe = "https://example.com/off/{token}".to_owned();
+        config.email.confirm = "https://example.com/confirm/{token}".to_owned();
     })
     .await
 }
@@ -77,7 +80,7 @@ async fn wants_email(service: &Service, email: &str, locale: &str) {
     service.preferences().update_preferences(request).await.unwrap();
 }
 
-fn warning(key: &str) -> pathway_proto::pathway::types::v1::Notice {
+fn warning(key: &str) -> Notice {
     let mut notice = reminder("u", key);
     notice.r#type = "budget_warning".to_owned();
     notice.title = "Dining at 80%".to_owned();
@@ -101,6 +104,28 @@ fn header<'a>(content: &'a str, name: &str) -> &'a str {
     line.unwrap_or_else(|| panic!("no {name} in {content}")).split_once(": ").unwrap().1
 }
 
+/// What follows `before` in a message, up to the end of the word: a token.
+fn after(content: &str, before: &str) -> String {
+    // Long lines are broken by an equals sign.
+    let content = content.replace("=\r\n", "").replace("=\n", "");
+    let (_, rest) = content.split_once(before).unwrap_or_else(|| panic!("no {before} in {content}"));
+    rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect()
+}
+
+/// Waits for the question whether the address is the user's, and confirms it; answers the question.
+async fn confirm(service: &Service, mailbox: &mut Mailbox) -> Value {
+    let question = mailbox.next().await;
+    let token = after(question["content"].as_str().unwrap(), "https://example.com/confirm/");
+    let request = api::ConfirmEmailRequest { user_id: "u".to_owned(), token };
+    service.preferences().confirm_email(request).await.unwrap();
+    question
+}
+
+async fn deliveries(service: &Service) -> usize {
+    let request = api::ListDeliveriesRequest { user_id: "u".to_owned(), ..Default::default() };
+    service.deliveries().list_deliveries(request).await.unwrap().into_inner().deliveries.len()
+}
+
 #[tokio::test]
 async fn g29_a_mail_comes_over_tls_with_both_parts_and_no_amount_in_its_subject() {
     for mode in ["tls", "starttls"] {
@@ -108,6 +133,8 @@ async fn g29_a_mail_comes_over_tls_with_both_parts_and_no_amount_in_its_subject(
         let directory = tempfile::tempdir().unwrap();
         let service = start(&directory, mailbox.port, mode).await;
         wants_email(&service, "asha@example.com", "en").await;
+        confirm(&service, &mut mailbox).await;
+        let asked = settled(&service, "").await.id;
         send(&service.client, vec![warning("a")]).await;
         let mail = mailbox.next().await;
         assert_eq!((&mail["tls"], &mail["to"][0]), (&true.into(), &"asha@example.com".into()), "{mode}");
@@ -117,8 +144,9 @@ async fn g29_a_mail_comes_over_tls_with_both_parts_and_no_amount_in_its_subject(
         for part in ["text/plain", "text/html", "multipart/alternative"] {
             assert!(content.contains(part), "{part}");
         }
-        assert_eq!(header(content, "List-Unsubscribe"), "<https://example.com/off>");
-        let delivered = settled(&service, "").await;
+        assert!(content.contains("<https://example.com/off/"), "{content}");
+        assert_eq!(header(content, "List-Unsubscribe-Post"), "List-Unsubscribe=One-Click");
+        let delivered = settled(&service, &asked).await;
         assert_eq!((delivered.state(), delivered.attempts[0].status), (api::DeliveryState::Delivered, 250));
         let message_id = header(content, "Message-ID").to_owned();
         assert_eq!(message_id, format!("<{}@example.com>", delivered.id));
@@ -139,11 +167,9 @@ async fn a_mail_that_is_refused_is_given_up_and_one_that_is_put_off_waits() {
     let directory = tempfile::tempdir().unwrap();
     let service = start(&directory, mailbox.port, "tls").await;
     wants_email(&service, "refused@example.com", "en").await;
-    send(&service.client, vec![warning("a")]).await;
     let refused = settled(&service, "").await;
     assert_eq!((refused.state(), refused.attempts[0].status), (api::DeliveryState::Failed, 550));
     wants_email(&service, "later@example.com", "en").await;
-    send(&service.client, vec![warning("b")]).await;
     let later = settled(&service, &refused.id).await;
     assert_eq!((later.state(), later.attempts[0].status), (api::DeliveryState::Waiting, 451));
     assert!(later.due_at_us > service.now_us());
@@ -161,9 +187,48 @@ async fn a_server_that_is_not_who_it_says_gets_nothing() {
     })
     .await;
     wants_email(&service, "asha@example.com", "en").await;
-    send(&service.client, vec![warning("a")]).await;
     let kept = settled(&service, "").await;
     assert_eq!((kept.state(), kept.attempts[0].status), (api::DeliveryState::Waiting, 0));
     assert!(kept.reason.contains("TLS"), "{}", kept.reason);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_goes_to_an_address_before_its_reader_says_so_nor_after_they_said_no() {
+    let Some(mut mailbox) = Mailbox::start("tls").await else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let service = start(&directory, mailbox.port, "tls").await;
+    wants_email(&service, "asha@example.com", "en").await;
+    // Asked again at once, there is no second question.
+    wants_email(&service, "asha@example.com", "en").await;
+    send(&service.client, vec![warning("early")]).await;
+    assert_eq!(deliveries(&service).await, 1, "the question");
+    let question = confirm(&service, &mut mailbox).await;
+    let content = question["content"].as_str().unwrap();
+    assert_eq!(header(content, "Subject"), "Confirm your e-mail address");
+    assert!(!content.contains("List-Unsubscribe"), "there is nothing to leave yet");
+    let request = api::GetPreferencesRequest { user_id: "u".to_owned() };
+    let said = service.preferences().get_preferences(request.clone()).await.unwrap().into_inner();
+    assert!(said.preferences.unwrap().email_confirmed);
+
+    send(&service.client, vec![warning("a")]).await;
+    let mail = mailbox.next().await;
+    let token = after(mail["content"].as_str().unwrap(), "<https://example.com/off/");
+    let leave = api::UnsubscribeEmailRequest { user_id: String::new(), token };
+    let of_another = api::UnsubscribeEmailRequest { user_id: "v".to_owned(), ..leave.clone() };
+    let mut preferences = service.preferences();
+    let refused = from_status(preferences.unsubscribe_email(of_another).await.unwrap_err());
+    assert_eq!(refused.violations()[0].field, "token");
+    let confirm = api::ConfirmEmailRequest { user_id: String::new(), token: leave.token.clone() };
+    preferences.confirm_email(confirm).await.unwrap_err();
+    preferences.unsubscribe_email(leave.clone()).await.unwrap();
+    assert_eq!(
+        preferences.get_preferences(request).await.unwrap().into_inner().preferences.unwrap().email,
+        ""
+    );
+    let critical = Notice { critical: true, ..warning("b") };
+    send(&service.client, vec![critical]).await;
+    assert_eq!(deliveries(&service).await, 2, "what is critical does not come to it either");
+    preferences.unsubscribe_email(leave).await.unwrap();
     service.stop().await;
 }

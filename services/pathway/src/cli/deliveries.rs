@@ -21,8 +21,22 @@ pub struct Preferences {
 pub enum PreferenceAction {
     /// Change what is given and leave the rest.
     Set(PreferenceSet),
+    /// Confirm the address that e-mail goes to, by what was sent there.
+    Confirm(EmailToken),
+    /// Take the address away, by the token of an e-mail's header List-Unsubscribe.
+    Unsubscribe(EmailToken),
     /// Show what a notice would read like.
     Preview(Preview),
+}
+
+/// A token that was sent to an address.
+#[derive(Debug, Args)]
+pub struct EmailToken {
+    /// The token.
+    pub token: String,
+    /// The user.
+    #[arg(long)]
+    pub user: String,
 }
 
 /// `pathway preferences set`

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use pathway_kernel::Fault;
 use pathway_proto::pathway::notifications::v1::{
-    DeliveryMode, GetPreferencesRequest, Preference, Preferences as Said, PreviewNoticeRequest, QuietHours,
-    UpdatePreferencesRequest,
+    ConfirmEmailRequest, DeliveryMode, GetPreferencesRequest, Preference, Preferences as Said,
+    PreviewNoticeRequest, QuietHours, UnsubscribeEmailRequest, UpdatePreferencesRequest,
 };
 use serde_json::{Value, json};
 
 use super::notifications::facts;
-use crate::cli::{Mode, PreferenceAction, PreferenceSet, Preferences, Preview};
+use crate::cli::{EmailToken, Mode, PreferenceAction, PreferenceSet, Preferences, Preview};
 use crate::client::{Mesh, answer, request};
 use crate::output::{Output, table};
 
@@ -19,6 +19,18 @@ pub(crate) async fn run(mesh: &Mesh, out: &Output, args: Preferences) -> Result<
         // The grammar asks for the user where there is no verb.
         None => show(mesh, out, args.user.unwrap_or_default()).await,
         Some(PreferenceAction::Set(set)) => change(mesh, out, set).await,
+        Some(PreferenceAction::Confirm(EmailToken { token, user })) => {
+            let message = ConfirmEmailRequest { user_id: user, token };
+            let email = answer(mesh.preferences.clone().confirm_email(request(message)).await)?.email;
+            out.answer(&json!({"email": email}), || format!("e-mail goes to {email} from now on"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(PreferenceAction::Unsubscribe(EmailToken { token, user })) => {
+            let message = UnsubscribeEmailRequest { user_id: user, token };
+            answer(mesh.preferences.clone().unsubscribe_email(request(message)).await)?;
+            out.answer(&json!({"email": ""}), || "no e-mail goes out any more".to_owned())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(PreferenceAction::Preview(preview)) => show_preview(mesh, out, preview).await,
     }
 }
@@ -110,6 +122,7 @@ fn document(said: &Said) -> Value {
         .map(|hours| json!({"from": time(hours.begin_minute), "until": time(hours.end_minute)}));
     json!({
         "locale": said.locale, "time_zone": said.time_zone, "quiet_hours": quiet, "email": said.email,
+        "email_confirmed": said.email_confirmed,
         "show_amounts": said.show_amounts, "rules": said.preferences.iter().map(rule).collect::<Vec<_>>(),
     })
 }
@@ -119,7 +132,11 @@ fn settings(said: &Said) -> String {
         || "none".to_owned(),
         |hours| format!("{} to {}", time(hours.begin_minute), time(hours.end_minute)),
     );
-    let email = if said.email.is_empty() { "none" } else { &said.email };
+    let email = match (said.email.as_str(), said.email_confirmed) {
+        ("", _) => "none".to_owned(),
+        (email, true) => email.to_owned(),
+        (email, false) => format!("{email} (not confirmed: it was sent a question)"),
+    };
     let mut text = format!(
         "language {}\ntime zone {}\nquiet hours {quiet}\ne-mail {email}\namounts outside the feed {}",
         said.locale,
