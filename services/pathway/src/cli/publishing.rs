@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 /// `pathway import`
 #[derive(Debug, Args)]
@@ -36,11 +36,12 @@ pub enum Format {
 
 /// `pathway publish`
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("events").required(true).args(["data", "file"])))]
 pub struct Publish {
     /// The topic.
     pub topic: String,
     /// One event: a JSON object.
-    #[arg(long, value_name = "JSON", conflicts_with = "file", required_unless_present = "file")]
+    #[arg(long, value_name = "JSON")]
     pub data: Option<String>,
     /// A file with one event a line; `-` for standard input.
     #[arg(long, value_name = "F")]

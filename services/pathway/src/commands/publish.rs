@@ -21,6 +21,8 @@ use crate::output::{Output, progress};
 use lines::{Line, next_line};
 pub(crate) use report::{Report, failed};
 
+/// The reason of a store whose disk is full.
+const STORE_FULL: &str = "STORE_FULL";
 /// The largest event that a topic takes.
 const LARGEST_EVENT: usize = 1024 * 1024;
 /// How many events travel together, at most.
@@ -152,7 +154,7 @@ async fn send(
                 Some(publish_result::Result::Error(status)) => {
                     let fault = from_item_status(status);
                     // Too many of its key wait: it is sent again, in its order, when there is room.
-                    match fault.retry_after().filter(|_| fault.code() == Code::ResourceExhausted) {
+                    match room_after(&fault) {
                         Some(after) => {
                             wait = wait.max(after);
                             again.push((number, event));
@@ -178,10 +180,12 @@ async fn retrying<T, F: Future<Output = Result<T, Fault>>>(
     let (backoff, rng) = (Backoff::default(), Rng::system());
     let (mut attempt, mut was_there) = (0, was_there);
     loop {
-        match call().await {
-            Err(fault) if fault.code() == Code::ResourceExhausted && fault.retry_after().is_some() => {
-                tokio::time::sleep(fault.retry_after().unwrap_or_default()).await;
-            }
+        let answer = call().await;
+        if let Some(after) = answer.as_ref().err().and_then(room_after) {
+            tokio::time::sleep(after).await;
+            continue;
+        }
+        match answer {
             Err(fault) if fault.reason() == NO_SERVER && !was_there => return Err(fault),
             Err(fault) if attempt + 1 < ATTEMPTS && fault.code() == Code::Unavailable => {
                 // Whatever else it was, somebody was there: one who was there comes back.
@@ -199,6 +203,12 @@ async fn retrying<T, F: Future<Output = Result<T, Fault>>>(
     }
 }
 
+/// When there may be room for what was refused because too much waits. None for any other refusal: for a full disk, most of all, which nothing that goes on makes emptier.
+fn room_after(fault: &Fault) -> Option<Duration> {
+    let is_crowded = fault.code() == Code::ResourceExhausted && fault.reason() != STORE_FULL;
+    fault.retry_after().filter(|_| is_crowded)
+}
+
 fn too_long() -> Fault {
     let message = "the event is longer than 1 MiB: make it smaller, or keep large data elsewhere";
     Fault::new(Code::InvalidArgument, "EVENT_TOO_LARGE", message)
@@ -210,4 +220,20 @@ fn empty() -> Fault {
 
 fn unreadable(what: &impl std::fmt::Display, error: &std::io::Error) -> Fault {
     Fault::new(Code::InvalidArgument, "UNREADABLE_FILE", format!("cannot read {what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_crowded_out_comes_again_and_a_full_disk_is_told() {
+        let refused = |reason: &'static str| {
+            Fault::new(Code::ResourceExhausted, reason, "full").with_retry_after(Duration::from_secs(1))
+        };
+        assert_eq!(room_after(&refused("TOPIC_FULL")), Some(Duration::from_secs(1)));
+        assert_eq!(room_after(&refused("KEY_FULL")), Some(Duration::from_secs(1)));
+        assert_eq!(room_after(&refused(STORE_FULL)), None);
+        assert_eq!(room_after(&Fault::internal("x")), None);
+    }
 }
